@@ -1,0 +1,39 @@
+"""Typed errors. Each message is a sentence: what, which file, the value found, the likely cause, what to do."""
+
+__all__ = [
+    "ClassSpaceError",
+    "DataError",
+    "IntarsiaError",
+    "ModelFileError",
+    "SegmentationError",
+    "SettingsError",
+    "UnknownNameError",
+]
+
+
+class IntarsiaError(ValueError):
+    """Base of every error that Intarsia raises about what it was given. The command line prints it without a traceback."""
+
+
+class DataError(IntarsiaError):
+    """An image, a mask or a data set that cannot be read or does not fit together."""
+
+
+class ClassSpaceError(IntarsiaError):
+    """A declaration of classes that contradicts itself or the values found."""
+
+
+class SegmentationError(IntarsiaError):
+    """A segmentation whose arrays do not fit together."""
+
+
+class ModelFileError(IntarsiaError):
+    """A model file that is truncated, of a newer version, or not ours."""
+
+
+class SettingsError(IntarsiaError):
+    """An option, a recipe or an argument that cannot be used."""
+
+
+class UnknownNameError(IntarsiaError):
+    """A name that no catalogue holds."""
