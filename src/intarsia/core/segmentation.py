@@ -75,12 +75,11 @@ class LabelMap(Segmentation):
 
     def __post_init__(self) -> None:
         _need_ids(self.ids, "LabelMap.ids")
-        if self.classes is not None and self.ids.size:
-            seen = np.unique(self.ids)
-            strange = [int(v) for v in seen if not 0 <= v < len(self.classes) and v != self.classes.ignore_id]
-            if strange:
+        if self.classes is not None and self.ids.size and self.ids.max() >= len(self.classes):
+            outside = self.ids[(self.ids >= len(self.classes)) & (self.ids != self.classes.ignore_id)]
+            if outside.size:
                 raise SegmentationError(
-                    f"LabelMap.ids holds {strange[:6]}, outside the ids 0..{len(self.classes) - 1} of its "
+                    f"LabelMap.ids holds {np.unique(outside)[:6].tolist()}, outside the ids 0..{len(self.classes) - 1} of its "
                     f"{len(self.classes)} classes and not the ignore id {self.classes.ignore_id}."
                 )
         if self.prob is not None:

@@ -1,0 +1,104 @@
+"""From an image file's array to what a network sees. The same object prepares training, evaluation and prediction, and
+travels in the model file, so that a served image is never prepared in another way than a training image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from intarsia.core import Array, DataError
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Preprocessing", "resize_image", "resize_label"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to an image before the network.
+
+    Args:
+        mean, std: per channel, on the scale where uint8 and uint16 span [0, 1] and float is as it is.
+        fit_hw: images are scaled, their proportions kept, to the largest size that fits into this box; None keeps their size.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fit_hw: tuple[int, int] | None = None
+
+    @property
+    def in_channels(self) -> int:
+        return len(self.mean)
+
+    def fitted_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """The size at which the network sees an image of `size_hw`."""
+        if self.fit_hw is None:
+            return size_hw
+        scale = min(self.fit_hw[0] / size_hw[0], self.fit_hw[1] / size_hw[1])
+        return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
+
+    def fit(self, image: Array) -> Array:
+        """(H, W, any channels) to (h, w, `in_channels`), same dtype: channels matched, then scaled into the box."""
+        image = self.match_channels(image)
+        return resize_image(image, self.fitted_size((image.shape[0], image.shape[1])))
+
+    def match_channels(self, image: Array) -> Array:
+        """Grey is repeated for a colour network, colour made grey for a grey one, and an alpha channel left out.
+
+        Raises:
+            DataError: other numbers of channels, which hold other things than the network was trained on.
+        """
+        have, want = image.shape[2], self.in_channels
+        if have == want:
+            return image
+        if have == 1 and want == 3:
+            return image.repeat(3, axis=2)
+        if (have, want) in ((4, 3), (2, 1)):
+            return image[..., :want]
+        if have in (3, 4) and want == 1:
+            return cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)[..., None]
+        raise DataError(
+            f"An image has {have} channels and the network was made for {want}. Give it images of the kind it was trained on, "
+            "or train on a folder in which all images have the same channels."
+        )
+
+    def normalize(self, image: Array) -> Array:
+        """(h, w, C) of any image dtype to (C, h, w) float32, (value - mean) / std."""
+        scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
+        std = np.asarray(self.std, np.float32)
+        gain, offset = 1 / (scale * std), np.asarray(self.mean, np.float32) / std
+        return np.ascontiguousarray((image.astype(np.float32) * gain.astype(np.float32) - offset).transpose(2, 0, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "std": list(self.std), "fit_hw": list(self.fit_hw) if self.fit_hw else None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
+        fit = data.get("fit_hw")
+        return cls(tuple(data["mean"]), tuple(data["std"]), (int(fit[0]), int(fit[1])) if fit else None)
+
+
+def resize_image(image: Array, size_hw: tuple[int, int]) -> Array:
+    """Scale (H, W, C) by area averaging when it shrinks and bilinearly (pixel centres at half) when it grows."""
+    if image.shape[:2] == size_hw:
+        return image
+    shrinks = size_hw[0] < image.shape[0] or size_hw[1] < image.shape[1]
+    resized: Array = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.reshape(*size_hw, image.shape[2])
+
+
+def resize_label(label: Array, size_hw: tuple[int, int]) -> Array:
+    """Scale (H, W) ids by the nearest pixel centre, so that they stay in step with `resize_image` and no new id appears.
+
+    OpenCV's plain INTER_NEAREST takes the pixel to the upper left, half a pixel off its own bilinear rule.
+    """
+    if label.shape == size_hw:
+        return label
+    rows = ((np.arange(size_hw[0]) + 0.5) * label.shape[0] / size_hw[0]).astype(np.intp)
+    columns = ((np.arange(size_hw[1]) + 0.5) * label.shape[1] / size_hw[1]).astype(np.intp)
+    return label[rows[:, None], columns]
