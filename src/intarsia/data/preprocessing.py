@@ -88,8 +88,14 @@ def resize_image(image: Array, size_hw: tuple[int, int]) -> Array:
     if image.shape[:2] == size_hw:
         return image
     shrinks = size_hw[0] < image.shape[0] or size_hw[1] < image.shape[1]
-    resized: Array = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return resized.reshape(*size_hw, image.shape[2])
+    rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    # OpenCV averages areas of at most four channels at a time.
+    parts = [cv2.resize(image[..., c : c + 4], size_hw[::-1], interpolation=rule) for c in range(0, image.shape[2], 4)]
+    return (
+        np.concatenate([part.reshape(*size_hw, -1) for part in parts], axis=2)
+        if len(parts) > 1
+        else parts[0].reshape(*size_hw, -1)
+    )
 
 
 def resize_label(label: Array, size_hw: tuple[int, int]) -> Array:

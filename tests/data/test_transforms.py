@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intarsia.data.transforms import Augmentation, jitter_color, scale_and_crop
+
+
+def ramp(height, width):
+    """An image whose value is its column and a label that says the same."""
+    columns = np.arange(width, dtype=np.uint8)[None].repeat(height, 0)
+    return columns[..., None], columns.copy()
+
+
+def test_zoom_one_at_the_corner_is_a_plain_crop():
+    image, label = ramp(10, 20)
+    out, ids, inside = scale_and_crop(image, label, 1.0, (4, 8), (0.0, 0.0), 255)
+    assert np.array_equal(out, image[:4, :8])
+    assert np.array_equal(ids, label[:4, :8])
+    assert inside.all()
+
+
+def test_window_larger_than_the_image_is_padded_with_ignored_pixels():
+    image, label = ramp(4, 4)
+    out, ids, inside = scale_and_crop(image, label, 1.0, (4, 8), (0.0, 0.5), 255)
+    assert ids[0].tolist() == [255, 255, 0, 1, 2, 3, 255, 255]
+    assert out[0, :, 0].tolist() == [0, 0, 0, 1, 2, 3, 0, 0]
+    assert np.array_equal(inside, ids != 255)
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.floats(0.3, 3.0), st.floats(0, 1), st.floats(0, 1)
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_image_and_label_stay_in_step_and_no_id_is_new(height, width, crop_h, crop_w, zoom, place_y, place_x):
+    image, label = ramp(height, width)
+    out, ids, inside = scale_and_crop(image, label, zoom, (crop_h, crop_w), (place_y, place_x), 255)
+    assert out.shape == (crop_h, crop_w, 1)
+    assert ids.shape == inside.shape == (crop_h, crop_w)
+    assert set(np.unique(ids)) <= {*range(width), 255}
+    assert np.array_equal(ids == 255, ~inside)
+    step = np.abs(out[..., 0].astype(int) - ids)[inside]
+    assert step.max(initial=0) <= 2
+
+
+def test_same_generator_same_result_and_flips_go_together():
+    image, label = ramp(32, 32)
+    augment = Augmentation((16, 16), scale=(1.0, 1.0), flip=1.0, color=0.0)
+    first = augment(image, label, 255, np.random.default_rng(3))
+    again = augment(image, label, 255, np.random.default_rng(3))
+    for a, b in zip(first, again, strict=True):
+        assert np.array_equal(a, b)
+    assert np.array_equal(first[0][..., 0], first[1])
+    assert (np.diff(first[1][0].astype(int)) == -1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_color_keeps_dtype_and_range_and_does_not_write_in_place(dtype, channels):
+    image = (np.random.default_rng(0).random((9, 9, channels)) * 200).astype(dtype)
+    before = image.copy()
+    changed = jitter_color(image, 0.5, np.random.default_rng(1))
+    assert changed.dtype == dtype
+    assert changed.shape == image.shape
+    assert np.array_equal(image, before)
+    assert not np.array_equal(changed, image)
+
+
+def test_zero_strength_is_the_identity_up_to_rounding():
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert np.abs(jitter_color(image, 0.0, np.random.default_rng(1)).astype(int) - image).max() <= 1
