@@ -61,7 +61,8 @@ class Preprocessing:
         if (have, want) in ((4, 3), (2, 1)):
             return image[..., :want]
         if have in (3, 4) and want == 1:
-            return cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)[..., None]
+            grey: Array = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)
+            return grey[..., None]
         raise DataError(
             f"An image has {have} channels and the network was made for {want}. Give it images of the kind it was trained on, "
             "or train on a folder in which all images have the same channels."
@@ -90,7 +91,9 @@ def resize_image(image: Array, size_hw: tuple[int, int]) -> Array:
     shrinks = size_hw[0] < image.shape[0] or size_hw[1] < image.shape[1]
     rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     # OpenCV averages areas of at most four channels at a time.
-    parts = [cv2.resize(image[..., c : c + 4], size_hw[::-1], interpolation=rule) for c in range(0, image.shape[2], 4)]
+    parts: list[Array] = [
+        cv2.resize(image[..., c : c + 4], size_hw[::-1], interpolation=rule) for c in range(0, image.shape[2], 4)
+    ]
     return (
         np.concatenate([part.reshape(*size_hw, -1) for part in parts], axis=2)
         if len(parts) > 1
@@ -107,4 +110,5 @@ def resize_label(label: Array, size_hw: tuple[int, int]) -> Array:
         return label
     rows = ((np.arange(size_hw[0]) + 0.5) * label.shape[0] / size_hw[0]).astype(np.intp)
     columns = ((np.arange(size_hw[1]) + 0.5) * label.shape[1] / size_hw[1]).astype(np.intp)
-    return label[rows[:, None], columns]
+    resized: Array = label[rows[:, None], columns]
+    return resized

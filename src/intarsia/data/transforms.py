@@ -91,12 +91,12 @@ def jitter_color(image: Array, strength: float, rng: np.random.Generator) -> Arr
     """
     brightness, contrast, saturation = np.exp(rng.uniform(-strength, strength, 3))
     gain = np.exp(rng.uniform(-strength / 3, strength / 3, image.shape[2]))
-    values = image.astype(np.float32)
+    values: Array = image.astype(np.float32)
     if image.shape[2] == 3:
         grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
         values = grey[..., None] + np.float32(saturation) * (values - grey[..., None])
     mean = values.mean((0, 1), keepdims=True)
     values = (mean + np.float32(contrast) * (values - mean)) * (brightness * gain).astype(np.float32)
     if image.dtype.kind == "u":
-        return np.clip(values + 0.5, 0, np.iinfo(image.dtype).max).astype(image.dtype)
-    return values
+        values = np.clip(values + 0.5, 0, np.iinfo(image.dtype).max)
+    return values.astype(image.dtype)
