@@ -48,7 +48,7 @@ def test_unknown_things_answer_with_the_nearest(tmp_path):
         load_recipe("fcn-stage")
     with pytest.raises(SettingsError, match=r"has a setting 'epohcs' that does not exist\. Did you mean 'epochs'"):
         Recipe.from_dict({"epohcs": 3})
-    with pytest.raises(SettingsError, match="There is no recipe at nowhere.toml"):
+    with pytest.raises(SettingsError, match=r"There is no recipe at nowhere\.toml"):
         load_recipe("nowhere.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("epochs = ")

@@ -1,5 +1,6 @@
 """From an image file's array to what a network sees. The same object prepares training, evaluation and prediction, and
-travels in the model file, so that a served image is never prepared in another way than a training image."""
+travels in the model file, so that a served image is never prepared in another way than a training image.
+"""
 
 from __future__ import annotations
 

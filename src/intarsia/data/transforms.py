@@ -1,5 +1,6 @@
 """Random changes of an image together with its labels, for training. Every change is drawn from one generator, in one order,
-so that a sample's augmentation depends on the seed, the epoch and the sample alone."""
+so that a sample's augmentation depends on the seed, the epoch and the sample alone.
+"""
 
 from __future__ import annotations
 

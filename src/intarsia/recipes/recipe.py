@@ -35,7 +35,7 @@ class Stage:
         encoder, encoder_weights, output_stride: for architectures that take an encoder. Weights are "auto" (from the cache or the
             hub when reachable, else none), "imagenet", "none" or a file.
         init: a model file to start from, or "previous" for the stage before.
-        imgsz: height and width of the box that images are scaled into, before the network; None keeps native sizes when they differ.
+        imgsz: height and width of the box that images are scaled into before the network; None: native sizes when they differ.
         crop: height and width of the training crop; None: `imgsz`.
         epochs, time_s: length; a time budget chooses the epochs.
         patience: epochs without a better mIoU before it stops; 0 never stops.
@@ -127,7 +127,7 @@ class Recipe:
         given = {name: value for name, value in settings.items() if value is not None}
 
         def change(stage: Stage) -> Stage:
-            merged = {
+            merged: dict[str, Any] = {
                 name: {**getattr(stage, name), **value} if isinstance(value, Mapping) else value for name, value in given.items()
             }
             return replace(stage, **merged)
@@ -191,4 +191,8 @@ def _stage(entry: Mapping[str, Any], where: str) -> Stage:
             near = nearest_names(name, known)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise SettingsError(f"{where} has a setting {name!r} that does not exist.{hint} Known: {', '.join(known)}.")
-    return Stage(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()})
+    settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    try:
+        return Stage(**settings)
+    except TypeError as error:
+        raise SettingsError(f"{where} has a setting of the wrong type: {error}.") from error

@@ -1,0 +1,221 @@
+"""One model file: safetensors weights under a JSON header that says all that is needed to use them, anywhere, without pickle.
+
+The header (key `intarsia` of the safetensors metadata) holds the format version, the architecture and its arguments, the
+classes with colours, the preprocessing, the scores, and what it was trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intarsia import __version__
+from intarsia.core import ClassSpace, ModelFileError, Task
+from intarsia.data.preprocessing import Preprocessing
+from intarsia.models import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["FORMAT_VERSION", "ModelCard", "initialise", "read_model", "read_model_card", "write_model"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says about its weights.
+
+    Args:
+        spec: the architecture and its arguments.
+        classes: what the outputs mean.
+        preprocessing: what an image goes through first.
+        task: what it predicts.
+        scores: figures measured on the way, such as `{"val/miou": 0.71}`.
+        history: how it came about: data, recipe, epoch; for people, not for the program.
+        version: of Intarsia that wrote the file.
+    """
+
+    spec: ModelSpec
+    classes: ClassSpace
+    preprocessing: Preprocessing
+    task: Task = "semantic"
+    scores: Mapping[str, float] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "version": self.version,
+            "task": self.task,
+            "model": self.spec.to_dict(),
+            "classes": self.classes.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+            "scores": dict(self.scores),
+            "history": dict(self.history),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelCard:
+        return cls(
+            spec=ModelSpec.from_dict(data["model"]),
+            classes=ClassSpace.from_dict(data["classes"]),
+            preprocessing=Preprocessing.from_dict(data["preprocessing"]),
+            task=data["task"],
+            scores=data["scores"],
+            history=data["history"],
+            version=data["version"],
+        )
+
+
+def write_model(path: str | Path, model: nn.Module, card: ModelCard) -> Path:
+    """Write a model file; a file that is there already stays whole until the new one is complete.
+
+    The weights are stored on the CPU in their own precision, each tensor once.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # clone: a tensor that shares memory with another (or is a view) cannot be stored as it is
+    weights = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in model.state_dict().items()}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(weights, partial, metadata={"intarsia": json.dumps(card.to_dict())})
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_model_card(path: str | Path) -> ModelCard:
+    """The header of a model file, without its weights.
+
+    Raises:
+        ModelFileError: missing, truncated, not a model file of ours, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder; name the file in it, such as best.safetensors" if path.is_dir() else "does not exist"
+        raise ModelFileError(f"The model file {path} {what}.")
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > path.stat().st_size - 8:
+                raise ModelFileError(
+                    f"The model file {path} is not whole, or not a safetensors file: its header says {size} bytes and the file "
+                    f"has {path.stat().st_size}. Copy it again."
+                )
+            header = json.loads(file.read(size))
+        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
+        missing = 8 + size + end - path.stat().st_size
+        if missing > 0:
+            raise ModelFileError(f"The model file {path} is truncated: {missing} bytes are missing at its end. Copy it again.")
+        text = header.get("__metadata__", {}).get("intarsia")
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise ModelFileError(f"The file {path} is not a safetensors file. Model files end in .safetensors.") from error
+    if text is None:
+        raise ModelFileError(
+            f"The file {path} holds weights, but was not written by Intarsia: it does not say which architecture, classes and "
+            "preprocessing belong to them."
+        )
+    data = json.loads(text)
+    if data.get("format_version", 0) > FORMAT_VERSION:
+        raise ModelFileError(
+            f"The model file {path} was written by Intarsia {data.get('version')} in format {data['format_version']}; this is "
+            f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade Intarsia."
+        )
+    try:
+        return ModelCard.from_dict(data)
+    except KeyError as error:
+        raise ModelFileError(f"The header of {path} lacks {error}; the file was damaged or edited.") from error
+
+
+def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
+    """The network with its weights, on the CPU and in evaluation mode, and what the file says about it.
+
+    Raises:
+        ModelFileError: see `read_model_card`; also weights that do not fit the architecture that the header names.
+    """
+    card = read_model_card(path)
+    model = card.spec.build(encoder_weights="none")
+    missing, unexpected = model.load_state_dict(_read_weights(path), strict=False)
+    if missing or unexpected:
+        raise ModelFileError(
+            f"The weights in {path} do not fit the architecture {card.spec.name!r} that its header names: {len(missing)} missing "
+            f"(such as {missing[:2]}), {len(unexpected)} unknown (such as {unexpected[:2]}). It was written by Intarsia "
+            f"{card.version}."
+        )
+    return model.eval(), card
+
+
+def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str | Path) -> str:
+    """Start a network from a model file: tensors of equal name and shape, and of the heads the rows of same-named classes.
+
+    Args:
+        model: the network to fill, made by `spec`.
+        classes: the classes of the new network.
+        path: a model file of ours; it may be of another architecture, as far as the names agree.
+
+    Returns:
+        One line that says what was loaded.
+    """
+    import torch
+
+    card = read_model_card(path)
+    given = _read_weights(path)
+    rows = [(new, card.classes.names.index(name)) for new, name in enumerate(classes.names) if name in card.classes.names]
+    heads = _class_dependent(spec)
+    loaded, by_row, left = 0, 0, []
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            source = given.get(name)
+            if source is None or (name not in heads and source.shape != tensor.shape):
+                left.append(name)
+            elif name not in heads or card.classes.names == classes.names:
+                tensor.copy_(source)
+                loaded += 1
+            elif source.shape[1:] == tensor.shape[1:] and source.shape[0] == len(card.classes) and rows:
+                for new, old in rows:
+                    tensor[new].copy_(source[old])
+                by_row += 1
+            else:
+                left.append(name)
+    if loaded + by_row == 0:
+        raise ModelFileError(
+            f"Nothing in {path} (architecture {card.spec.name!r}) fits the new network (architecture {spec.name!r}): no tensor has "
+            "the same name and shape. Start from a file of the same architecture and encoder."
+        )
+    line = f"initialised from {Path(path).name}: {loaded + by_row}/{loaded + by_row + len(left)} tensors"
+    if by_row:
+        shared = ", ".join(classes.names[new] for new, _ in rows)
+        line += f"; {by_row} of the head by class name ({len(rows)} of {len(classes)}: {shared})"
+    if left:
+        line += f"; new: {', '.join(left[:4])}{' ...' if len(left) > 4 else ''}"
+    return line
+
+
+def _read_weights(path: str | Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _class_dependent(spec: ModelSpec) -> set[str]:
+    """Names of the tensors whose shape changes with the number of classes, found by building two sizes without memory."""
+    import torch
+
+    def shapes(count: int) -> dict[str, Any]:
+        with torch.device("meta"):
+            state = replace(spec, num_classes=count).build(encoder_weights="none").state_dict()
+        return {name: tensor.shape for name, tensor in state.items()}
+
+    few, more = shapes(spec.num_classes), shapes(spec.num_classes + 1)
+    return {name for name in few if few[name] != more.get(name)}
