@@ -1,3 +1,67 @@
-"""Intarsia: image segmentation, whole."""
+"""Intarsia: image segmentation, whole.
+
+The verbs are functions of this package, each imported when it is first used, so that `import intarsia` is quick:
+
+    run = intarsia.train("my_data", model="unet", epochs=50)
+    segment = intarsia.load(run.best)
+    mask = segment("photo.jpg")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from intarsia.core import ClassSpace, Instances, IntarsiaError, LabelMap, MultiLabel, Panoptic, Sample
+    from intarsia.data.datasets import open_dataset
+    from intarsia.inference import load
+    from intarsia.models import create_model
+    from intarsia.workflow.demo import demo
+    from intarsia.workflow.evaluate import evaluate
+    from intarsia.workflow.models import list_models
+    from intarsia.workflow.predict import predict
+    from intarsia.workflow.train import train
+
+__all__ = [
+    "ClassSpace",
+    "Instances",
+    "IntarsiaError",
+    "LabelMap",
+    "MultiLabel",
+    "Panoptic",
+    "Sample",
+    "create_model",
+    "demo",
+    "evaluate",
+    "list_models",
+    "load",
+    "open_dataset",
+    "predict",
+    "train",
+]
+
+_HOMES = {
+    "create_model": "intarsia.models",
+    "demo": "intarsia.workflow.demo",
+    "evaluate": "intarsia.workflow.evaluate",
+    "list_models": "intarsia.workflow.models",
+    "load": "intarsia.inference",
+    "open_dataset": "intarsia.data.datasets",
+    "predict": "intarsia.workflow.predict",
+    "train": "intarsia.workflow.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'intarsia' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "intarsia.core")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -32,7 +32,9 @@ def test_load_gives_the_first_public_name(shelf):
 
 
 def test_unknown_name_answers_with_the_nearest_and_all(shelf):
-    with pytest.raises(UnknownNameError, match=r"no network called 'PSP-Net'\. Did you mean 'pspnet'.*\? Known: pspnet, segnet\."):
+    with pytest.raises(
+        UnknownNameError, match=r"no network called 'PSP-Net'\. Did you mean 'pspnet'.*\? Known: pspnet, segnet\."
+    ):
         shelf.load("PSP-Net")
     with pytest.raises(UnknownNameError, match=r"no network called 'xyz'\. Known"):
         shelf.load("xyz")

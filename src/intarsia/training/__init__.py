@@ -1,0 +1,5 @@
+"""Training on Lightning; no other room knows it."""
+
+from intarsia.training.fit import Machine, StageResult, TrainingInterrupted, train_stage
+
+__all__ = ["Machine", "StageResult", "TrainingInterrupted", "train_stage"]

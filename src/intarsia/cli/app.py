@@ -1,0 +1,69 @@
+"""The `intarsia` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from intarsia import __version__
+from intarsia.cli.demo import demo
+from intarsia.cli.evaluate import evaluate
+from intarsia.cli.models import models
+from intarsia.cli.predict import predict
+from intarsia.cli.train import train
+from intarsia.core.errors import IntarsiaError
+
+__all__ = ["app", "main"]
+
+FIRST_STEPS = """\
+Intarsia segments images. What to do first:
+
+  intarsia demo                          train a small network on drawn street scenes and look at the result (4 minutes)
+  intarsia train FOLDER                  train on your own images: FOLDER/images/*.jpg and FOLDER/masks/*.png, paired by name
+  intarsia predict PHOTOS --model FILE --out DIR
+                                         masks, overlays and a table for files, folders or "patterns*.jpg"
+  intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
+  intarsia models                        the networks there are
+
+intarsia COMMAND --help tells the rest."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, evaluate, predict, models, demo):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Image segmentation, whole: train, evaluate and use a model on a folder of images."""
+    if version:
+        typer.echo(f"intarsia {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(FIRST_STEPS)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence and exit code 2, unless --debug asks for the traceback."""
+    debug = "--debug" in sys.argv
+    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]  # wherever it was typed
+    try:
+        app()
+    except IntarsiaError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        interrupted = type(error).__name__ == "TrainingInterrupted"
+        raise SystemExit(130 if interrupted else 2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,34 @@
+"""intarsia evaluate."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from intarsia.cli.tables import print_evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    data: Annotated[str, typer.Argument(help="Folder with images/ and masks/, a data.yaml, or a data set: scenes, camvid:PATH.")],
+    model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors.")],
+    split: Annotated[str, typer.Option(help="Which images: train, val or test.")] = "val",
+    out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+) -> None:
+    """Score a model on a data set, at the images' own size, with intervals."""
+    from intarsia.workflow.evaluate import evaluate as run
+
+    evaluation = run(data, model=model, split=split, device=device, out=out)
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_dict(), indent=2))
+        return
+    console = Console()
+    print_evaluation(console, evaluation)
+    if out is not None:
+        console.print(f"report: {out}/report.html", highlight=False, soft_wrap=True)

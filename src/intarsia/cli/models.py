@@ -1,0 +1,38 @@
+"""intarsia models."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["models"]
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="One architecture, to see what it is and its options.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the architectures, or say what one is."""
+    from intarsia.workflow.models import describe, list_models
+
+    rows = [describe(name)] if name is not None else list_models()
+    if as_json:
+        typer.echo(json.dumps(rows[0] if name is not None else rows, indent=2))
+        return
+    console = Console()
+    if name is None:
+        table = Table("name", "what it is", "encoder", box=None)
+        for row in rows:
+            table.add_row(row["name"], row["summary"], row["encoder"] or "its own")
+        console.print(table)
+        return
+    row = rows[0]
+    console.print(f"{row['name']}: {row['summary']}\n", highlight=False)
+    for option, default in row["options"].items():
+        console.print(f"  --set {option}={default}", highlight=False)
+    if row["encoder"]:
+        console.print(f"  --encoder NAME (default {row['encoder']}): any timm encoder, such as resnet18", highlight=False)

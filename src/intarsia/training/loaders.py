@@ -1,0 +1,192 @@
+"""From a data set to batches: decoded once, augmented by (seed, epoch, sample), grouped so that nothing needs padding."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import lightning as L
+import numpy as np
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from intarsia.core import Array, Batch, Dataset, LabelMap, SettingsError
+from intarsia.data.collate import PreparedSample, collate
+from intarsia.data.preprocessing import Preprocessing, resize_label
+from intarsia.data.transforms import Augmentation
+
+__all__ = ["EpochSampler", "FittedSamples", "SegmentationData", "TrainingSamples", "ValidationSamples"]
+
+CACHE_BYTES = 4 << 30
+"""Decoded and fitted samples are kept in memory up to this size; the rest is decoded each time."""
+
+
+class FittedSamples:
+    """Samples of a split, decoded and fitted to the network's size, kept in memory while they fit.
+
+    A sample is (image (h, w, C) of its own dtype, label (h, w), size of the original).
+    """
+
+    def __init__(
+        self, dataset: Dataset, keys: Sequence[str], preprocessing: Preprocessing, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self.dataset = dataset
+        self.keys = tuple(keys)
+        self.preprocessing = preprocessing
+        self._left = cache_bytes
+        self._kept: dict[int, tuple[Array, Array, tuple[int, int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array, tuple[int, int]]:
+        if index in self._kept:
+            return self._kept[index]
+        sample = self.dataset.read(self.keys[index])
+        truth = sample.truth
+        if not isinstance(truth, LabelMap):
+            raise SettingsError(f"{sample.key} has {type(truth).__name__} as truth; a semantic network learns from label maps.")
+        image = self.preprocessing.fit(sample.image)
+        fitted = (image, resize_label(truth.ids, (image.shape[0], image.shape[1])), sample.size_hw)
+        size = fitted[0].nbytes + fitted[1].nbytes
+        if size <= self._left:
+            self._left -= size
+            self._kept[index] = fitted
+        return fitted
+
+    def load(self) -> None:
+        """Decode what fits into memory now, so that worker processes share it instead of each decoding its own."""
+        for index in range(len(self)):
+            if self._left <= 0:
+                break
+            self[index]
+
+    def groups(self) -> list[list[int]]:
+        """Indices grouped by fitted size, those that can share a batch."""
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index in range(len(self)):
+            by_size[self[index][0].shape].append(index)
+        return list(by_size.values())
+
+
+class TrainingSamples(TorchDataset[PreparedSample]):
+    """Augmented samples, asked for by (epoch, index): the same pair gives the same sample in any process at any time."""
+
+    def __init__(self, fitted: FittedSamples, augmentation: Augmentation, seed: int) -> None:
+        self.fitted = fitted
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.fitted)
+
+    def __getitem__(self, which: tuple[int, int]) -> PreparedSample:
+        epoch, index = which
+        image, label, size_hw = self.fitted[index]
+        rng = np.random.default_rng((self.seed, epoch, index))
+        image, label, inside = self.augmentation(image, label, self.fitted.dataset.classes.ignore_id, rng)
+        ready = self.fitted.preprocessing.normalize(image)
+        ready *= inside  # outside the image: the mean colour, which is 0 after normalisation
+        return PreparedSample(ready, label, self.fitted.keys[index], size_hw)
+
+
+class ValidationSamples(TorchDataset[PreparedSample]):
+    """Samples as they are."""
+
+    def __init__(self, fitted: FittedSamples) -> None:
+        self.fitted = fitted
+
+    def __len__(self) -> int:
+        return len(self.fitted)
+
+    def __getitem__(self, index: int) -> PreparedSample:
+        image, label, size_hw = self.fitted[index]
+        return PreparedSample(self.fitted.preprocessing.normalize(image), label, self.fitted.keys[index], size_hw)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """A new order each epoch, drawn from (seed, epoch), dealt to the processes in turn.
+
+    Args:
+        length: number of samples.
+        seed: of the order.
+        rank, world: this process and how many there are; what does not divide evenly is left out of the epoch.
+    """
+
+    def __init__(self, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world = length, seed, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the training loop before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.world
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        mine = order[self.rank : len(self) * self.world : self.world]
+        return iter([(self.epoch, int(index)) for index in mine])
+
+
+class SegmentationData(L.LightningDataModule):
+    """The loaders of a training.
+
+    Args:
+        train, val: the samples.
+        augmentation: of the training samples.
+        batch: images a step in each process.
+        seed: of order and augmentation.
+        workers: processes that prepare batches; 0 prepares them in the training process.
+        pin_memory: for a GPU.
+    """
+
+    def __init__(
+        self,
+        train: FittedSamples,
+        val: FittedSamples,
+        augmentation: Augmentation,
+        *,
+        batch: int,
+        seed: int,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__()
+        self.train, self.val, self.augmentation = train, val, augmentation
+        self.batch, self.seed, self.workers, self.pin_memory = batch, seed, workers, pin_memory
+
+    def train_dataloader(self) -> DataLoader[PreparedSample]:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochSampler(len(self.train), self.seed, rank, world)
+        return DataLoader(
+            TrainingSamples(self.train, self.augmentation, self.seed),
+            batch_size=self.batch,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.batch,
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.pin_memory,
+        )
+
+    def val_dataloader(self) -> DataLoader[PreparedSample]:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = [group[i : i + self.batch] for group in self.val.groups() for i in range(0, len(group), self.batch)]
+        return DataLoader(
+            ValidationSamples(self.val),
+            batch_sampler=batches[rank::world],
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.pin_memory,
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
+        """Move the tensors; the keys and sizes stay."""
+        label = batch.label
+        return batch._replace(
+            image=batch.image.to(device, non_blocking=True),  # type: ignore[call-overload]
+            label=None if label is None else label.to(device, non_blocking=True),  # type: ignore[call-overload]
+        )

@@ -1,0 +1,126 @@
+"""Training of semantic networks: what one step does, and how an epoch is scored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from intarsia.core import Batch, ClassSpace, LabelMap, Output
+from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
+from intarsia.recipes import Stage
+from intarsia.training.schedule import learning_rate_factor, make_optimizer
+
+__all__ = ["SemanticModule", "total_loss"]
+
+
+class SemanticModule(L.LightningModule):
+    """A network, its loss and its schedule.
+
+    Args:
+        model: the network.
+        loss: takes (logits, label).
+        classes: what the logits mean.
+        stage: settings, all decided.
+        total_steps: optimizer steps of the whole training.
+        seed: the random state at the start of epoch e is (seed, e), so that a resumed epoch repeats itself.
+    """
+
+    def __init__(self, model: nn.Module, loss: nn.Module, classes: ClassSpace, stage: Stage, total_steps: int, seed: int) -> None:
+        super().__init__()
+        self.model = model.to(memory_format=torch.channels_last) if stage.channels_last else model
+        self.loss, self.classes, self.stage, self.total_steps, self.seed = loss, classes, stage, total_steps, seed
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(stage.ema)) if stage.ema else None
+        if self.average is not None:
+            self.average.requires_grad_(False)
+        self.step_model = torch.compile(self.model) if stage.compile else self.model
+        self._evidence: ConfusionEvidence | None = None
+        self._sums: dict[str, list[Tensor]] = {}
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The weights that are scored and saved: the moving average where there is one."""
+        return self.average.module if self.average is not None else self.model
+
+    def setup(self, stage: str) -> None:
+        # Each process measured for itself; the first one's choice holds for all.
+        self.total_steps = self.trainer.strategy.broadcast(self.total_steps)
+        self.trainer.fit_loop.max_epochs = self.trainer.strategy.broadcast(self.trainer.max_epochs)
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        for name, module in self.model.named_modules():
+            if any(name.startswith(prefix.rstrip(".")) for prefix in self.stage.frozen):
+                module.eval()  # frozen normalisation keeps its running statistics too
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        loss = total_loss(self.step_model(self._image(batch)), batch, self.loss, self.classes.ignore_id)
+        self._sums.setdefault("train/loss", []).append(loss.detach())
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        if batch.label is None:
+            return
+        logits = self.evaluated_model(self._image(batch)).logits
+        self._sums.setdefault("val/loss", []).append(self.loss(logits, batch.label).detach())
+        predicted = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
+        dtype = self.classes.id_dtype
+        pairs = zip(predicted.cpu().numpy().astype(dtype), batch.label.cpu().numpy().astype(dtype), batch.keys, strict=True)
+        for ids, truth, key in pairs:
+            row = observe_confusion(LabelMap(ids, self.classes), LabelMap(truth, self.classes), key)
+            self._evidence = row if self._evidence is None else self._evidence + row
+
+    def on_validation_epoch_end(self) -> None:
+        if self._evidence is None:
+            return
+        counts = torch.from_numpy(self._evidence.counts.sum(0)).to(self.device)
+        ignored = torch.tensor([int(self._evidence.ignored.sum())], device=self.device)
+        if self.trainer.world_size > 1:
+            counts, ignored = self.all_gather(counts).sum(0), self.all_gather(ignored).sum(0)
+        pooled = ConfusionEvidence(counts.cpu().numpy()[None], ignored.cpu().numpy(), ("all",), self.classes)
+        scores = score_confusion(pooled)
+        values = {"val/miou": scores.mean_iou, "val/accuracy": scores.pixel_accuracy, "val/scored_share": scores.scored_share}
+        values |= {f"val/iou/{name}": float(iou) for name, iou in zip(self.classes.names, scores.iou, strict=True)}
+        for name in ("train/loss", "val/loss"):
+            if self._sums.get(name):
+                values[name] = self.all_gather(torch.stack(self._sums[name]).mean()).mean().item()
+        self.log_dict({name: torch.tensor(value) for name, value in values.items()}, rank_zero_only=False)
+        self._evidence, self._sums = None, {}
+
+    def configure_optimizers(self) -> Any:
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(self.stage.frozen or ("\0",)):
+                parameter.requires_grad_(False)
+        optimizer = make_optimizer(self.model.named_parameters(), self.stage)
+        warmup = round(self.stage.warmup * self.total_steps)
+        factor = learning_rate_factor(self.stage.schedule, self.total_steps, warmup)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _image(self, batch: Batch) -> Tensor:
+        return batch.image.contiguous(memory_format=torch.channels_last) if self.stage.channels_last else batch.image
+
+
+def total_loss(output: Output, batch: Batch, loss: nn.Module, ignore_id: int) -> Tensor:
+    """The loss of the main head plus that of every auxiliary head times its weight."""
+    if batch.label is None:
+        raise ValueError("a training batch has labels")
+    total: Tensor = loss(output.logits, batch.label)
+    for head in output.auxiliary:
+        label = batch.label if head.target == "label" else (batch.targets or {})[head.target]
+        logits = head.logits
+        if head.resize == "label":
+            label = F.interpolate(label[:, None].float(), logits.shape[-2:], mode="nearest-exact")[:, 0].long()
+        elif logits.shape[-2:] != label.shape[-2:]:
+            logits = F.interpolate(logits, label.shape[-2:], mode="bilinear", align_corners=False)
+        total = total + head.weight * loss(logits, label)
+    return total

@@ -1,0 +1,70 @@
+"""The folder is the registry: files, tests and rows in the documentation agree."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# folder under src/intarsia (and under tests), and the page that has a row for each of its files
+CATALOGUES = {
+    "models/semantic": "docs/models.md",
+    "losses": "docs/losses.md",
+    "metrics": "docs/metrics.md",
+    "data/formats": "docs/formats.md",
+    "data/datasets": "docs/datasets.md",
+}
+LONGEST_FILE = 400
+
+
+def faults(repository: Path) -> list[str]:
+    """What is missing or left over, one sentence each."""
+    found = []
+    for folder, page in CATALOGUES.items():
+        source = repository / "src" / "intarsia" / folder
+        names = {file.stem for file in source.glob("*.py") if not file.stem.startswith("_")}
+        tests = {file.stem.removeprefix("test_") for file in (repository / "tests" / folder).glob("test_*.py")}
+        rows = set(re.findall(r"^\| `([a-z0-9_]+)`", (repository / page).read_text(encoding="utf-8"), re.MULTILINE))
+        found += [f"{folder}/{name}.py has no test tests/{folder}/test_{name}.py" for name in sorted(names - tests)]
+        found += [f"{folder}/{name}.py has no row in {page}" for name in sorted(names - rows)]
+        found += [f"{page} has a row `{name}` but there is no {folder}/{name}.py" for name in sorted(rows - names)]
+    for file in sorted((repository / "src").rglob("*.py")):
+        if file.stem in ("utils", "common", "helpers", "misc"):
+            found.append(f"{file.relative_to(repository)}: a function belongs to a noun")
+        lines = len(file.read_text(encoding="utf-8").splitlines())
+        if lines > LONGEST_FILE:
+            found.append(f"{file.relative_to(repository)} has {lines} lines, more than {LONGEST_FILE}: one file for one thing")
+    return found
+
+
+def test_every_file_has_its_test_and_its_row():
+    assert faults(REPOSITORY) == []
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for part in ("src", "tests", "docs"):
+        shutil.copytree(REPOSITORY / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.png", "*.nb*"))
+    return tmp_path
+
+
+def test_an_architecture_dropped_in_alone_makes_the_layout_speak(copy):
+    (copy / "src/intarsia/models/semantic/newnet.py").write_text("__all__ = ['NewNet']\n")
+    assert faults(copy) == [
+        "models/semantic/newnet.py has no test tests/models/semantic/test_newnet.py",
+        "models/semantic/newnet.py has no row in docs/models.md",
+    ]
+
+
+def test_rows_without_files_and_rooms_without_nouns_are_found(copy):
+    page = copy / "docs/losses.md"
+    page.write_text(page.read_text() + "\n| `ghost_loss` | gone |\n")
+    (copy / "src/intarsia/utils.py").write_text("")
+    (copy / "src/intarsia/ops/endless.py").write_text("\n" * 401)
+    assert faults(copy) == [
+        "docs/losses.md has a row `ghost_loss` but there is no losses/ghost_loss.py",
+        "src/intarsia/ops/endless.py has 401 lines, more than 400: one file for one thing",
+        "src/intarsia/utils.py: a function belongs to a noun",
+    ]
