@@ -1,0 +1,85 @@
+"""Image, truth, prediction and what is wrong, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from intarsia.core import Array, LabelMap, SettingsError
+from intarsia.viz.colorize import colorize
+from intarsia.viz.disagreement import disagreement
+from intarsia.viz.legend import INK, PAPER, label_font, legend
+from intarsia.viz.rgb import as_rgb
+
+__all__ = ["panel", "tile"]
+
+CAPTIONS = ("image", "truth", "prediction", "wrong pixels in red")
+TALLEST = 1.25
+"""Most height of a tile, in widths."""
+
+
+def panel(
+    rows: Sequence[tuple[str, Array, LabelMap, LabelMap]], *, tile_width: int = 320, margin: int = 12, text_size: int = 16
+) -> Array:
+    """One row for each image: image, truth, prediction, disagreement; captions above, classes below, as (h, w, 3) uint8.
+
+    Args:
+        rows: (key, image, truth, prediction), all of the same classes.
+        tile_width: width of one picture in pixels; larger ones are shrunk, smaller ones enlarged.
+        margin: pixels between pictures.
+        text_size: height of the text in pixels.
+
+    Raises:
+        SettingsError: no row, or regions without classes.
+    """
+    from PIL import Image, ImageDraw
+
+    if not rows or rows[0][2].classes is None:
+        raise SettingsError("A panel needs at least one row of image, truth and prediction, with classes.")
+    classes = rows[0][2].classes
+    strips = [
+        [
+            tile(as_rgb(image), tile_width),
+            tile(colorize(truth), tile_width, flat=True),
+            tile(colorize(prediction), tile_width, flat=True),
+            tile(disagreement(prediction, truth, image=image), tile_width, flat=True),
+        ]
+        for _, image, truth, prediction in rows
+    ]
+    seen = {int(i) for _, _, truth, prediction in rows for side in (truth, prediction) for i in np.unique(side.ids)}
+    shown = sorted(i for i in seen if i < len(classes))
+    width = len(CAPTIONS) * (tile_width + margin) + margin
+    key_line, caption_line = round(1.5 * text_size), round(1.8 * text_size)
+    colors = legend(classes, width=width - 2 * margin, ids=shown, ignored=len(seen) > len(shown), text_size=text_size)
+    heights = [key_line + strip[0].shape[0] + margin for strip in strips]
+    page = Image.new("RGB", (width, margin + caption_line + sum(heights) + len(colors) + margin), PAPER)
+    draw = ImageDraw.Draw(page)
+    lefts = [margin + column * (tile_width + margin) for column in range(len(CAPTIONS))]
+    for left, caption in zip(lefts, CAPTIONS, strict=True):
+        draw.text((left, margin + caption_line // 2), caption, fill=INK, font=label_font(text_size), anchor="lm")
+    top = margin + caption_line
+    for (key, *_), strip, height in zip(rows, strips, heights, strict=True):
+        draw.text((margin, top + key_line // 2), key, fill=(110, 112, 118), font=label_font(text_size - 3), anchor="lm")
+        for left, picture in zip(lefts, strip, strict=True):
+            page.paste(Image.fromarray(picture), (left + (tile_width - picture.shape[1]) // 2, top + key_line))
+        top += height
+    page.paste(Image.fromarray(colors), (margin, top))
+    return np.asarray(page)
+
+
+def tile(picture: Array, width: int, *, flat: bool = False) -> Array:
+    """A picture fitted into `width` pixels and at most 1.25 times as many rows.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        width: of the tile.
+        flat: an area of flat colours, whose pixels stay sharp when enlarged.
+    """
+    from PIL import Image
+
+    height_in, width_in = picture.shape[:2]
+    scale = min(width / width_in, TALLEST * width / height_in)
+    size = (max(1, round(width_in * scale)), max(1, round(height_in * scale)))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST if flat else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, method))
