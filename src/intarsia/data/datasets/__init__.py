@@ -1,0 +1,73 @@
+"""Data sets, one file each, and the way to open any of them by name or by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intarsia.core import Catalog, DataError, Dataset, SettingsError, nearest_names
+from intarsia.data.datasets._declared import read_classes, write_classes
+
+__all__ = ["DATASETS", "open_dataset", "read_classes", "write_classes"]
+
+DATASETS = Catalog("data set", "intarsia.data.datasets")
+
+
+def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) -> Dataset:
+    """Open a data set.
+
+    Args:
+        source: a folder or data.yaml ("data/cells"); a name with the folder ("camvid:data/camvid", needed where the folder is not
+            recognised); or the name of a generated one with its options ("scenes:train=400,size=96x128").
+        view: which truth to give, such as "semantic" or "instance"; None is the data set's own first one.
+        seed: of the split of a folder that has none.
+
+    Raises:
+        DataError: a path that does not exist; the message gives the nearest. Or a data set with missing files.
+        SettingsError: options that cannot be read, or a view that the data set does not have.
+    """
+    name, _, rest = str(source).partition(":")
+    if isinstance(source, str) and name in DATASETS:
+        return _open_named(name, rest, view, seed)
+    root = Path(source)
+    if not root.exists():
+        raise DataError(f"There is no data set {str(source)!r}: neither a path nor a name.{_near(root, name)}")
+    for known in DATASETS.names:
+        recognizes = getattr(DATASETS.load(known), "recognizes", None)
+        if recognizes is not None and recognizes(root):
+            return _open_named(known, str(root), view, seed)
+    return _open_named("folder", str(root), view, seed)
+
+
+def _open_named(name: str, rest: str, view: str | None, seed: int) -> Dataset:
+    cls = DATASETS.load(name)
+    opened: Dataset
+    if hasattr(cls, "from_options"):
+        opened = cls.from_options(_options(name, rest), view)
+    elif not rest:
+        raise SettingsError(f"{name} lies in a folder: say which, as in {name}:path/to/{name}.")
+    elif name == "folder":
+        opened = cls(rest, view=view or "semantic", seed=seed)
+    else:
+        opened = cls(rest, view=view or "semantic")
+    return opened
+
+
+def _options(name: str, text: str) -> dict[str, str]:
+    """Options as they are written after a name, "train=400,size=96x128", as a dictionary."""
+    options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise SettingsError(f"{name}: the option {part!r} is not KEY=VALUE; options look like train=400,size=96x128.")
+        if key.strip() in options:
+            raise SettingsError(f"{name}: the option {key.strip()} is given twice.")
+        options[key.strip()] = value.strip()
+    return options
+
+
+def _near(root: Path, name: str) -> str:
+    beside = [str(root.parent / entry.name) for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+    named = {Path(path).name: path for path in beside}
+    near = [named[n] for n in nearest_names(root.name, named)] or nearest_names(name, DATASETS.names)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return f"{hint} Named data sets: {', '.join(DATASETS.names)}."

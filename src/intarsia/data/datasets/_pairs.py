@@ -1,0 +1,250 @@
+"""Which image belongs to which mask, and which of them to train, val and test."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from intarsia.core import DataError
+from intarsia.data.formats import IMAGE_SUFFIXES
+
+__all__ = ["Pair", "Place", "find_pairs", "folder_places", "seeded_split", "split_by_table", "yaml_places"]
+
+SPLIT_OF_FOLDER = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt")
+EXPECTED = """\
+ROOT/images/NAME.jpg   with   ROOT/masks/NAME.png        (or instances/ for object numbers), split at random, or
+ROOT/images/train/NAME.jpg    ROOT/masks/train/NAME.png  and the same for val and test, or
+ROOT/train/images/NAME.jpg    ROOT/train/masks/NAME.png  and the same for val and test"""
+
+
+class Pair(NamedTuple):
+    """The files of one sample."""
+
+    image: Path
+    mask: Path | None
+    instances: Path | None
+
+
+class Place(NamedTuple):
+    """A folder of images, the folders where their truth may be, and the split it is ("" before a split was made)."""
+
+    split: str
+    images: Path
+    masks: Path
+    instances: Path
+
+
+def folder_places(root: Path) -> list[Place]:
+    """Where the images and masks of a data set folder are.
+
+    Raises:
+        DataError: no images/ folder, or entries beside split folders; the message shows what was expected and what was found.
+    """
+    images = root / "images"
+    if images.is_dir():
+        splits = _split_folders(images)
+        if not splits:
+            return [Place("", images, root / "masks", root / "instances")]
+        stray = sorted(p.name for p in images.iterdir() if p not in splits.values() and (p.is_dir() or _is_image(p)))
+        if stray:
+            raise DataError(
+                f"{images} holds split folders ({', '.join(p.name for p in splits.values())}) and beside them {_listed(stray)}. "
+                "Move everything into train, val or test."
+            )
+        masks, instances = _split_folders(root / "masks"), _split_folders(root / "instances")
+        return [
+            Place(
+                split,
+                folder,
+                masks.get(split, root / "masks" / folder.name),
+                instances.get(split, root / "instances" / folder.name),
+            )
+            for split, folder in splits.items()
+        ]
+    splits = {split: folder for split, folder in _split_folders(root).items() if (folder / "images").is_dir()}
+    if not splits:
+        found = sorted(f"{p.name}/" if p.is_dir() else p.name for p in root.iterdir() if not p.name.startswith("."))
+        raise DataError(f"{root} holds no images/ folder. Expected:\n{EXPECTED}\nFound: {_listed(found) or 'nothing'}.")
+    return [Place(split, folder / "images", folder / "masks", folder / "instances") for split, folder in splits.items()]
+
+
+def yaml_places(content: Mapping[str, Any], path: Path) -> list[Place]:
+    """Where a data.yaml says the images and masks are: `masks_dir` takes the place of `images` in the path of the images.
+
+    Raises:
+        DataError: no split, a folder that does not exist, or a path without `images` in it.
+    """
+    base = path.parent / str(content.get("path") or ".")
+    masks_dir = str(content.get("masks_dir") or "masks")
+    places = []
+    for split in ("train", "val", "test"):
+        entries = content.get(split) or []
+        for entry in [entries] if isinstance(entries, str) else entries:
+            folder = base / str(entry)
+            if not folder.is_dir() and str(entry).startswith("../"):  # some exporters write paths relative to a folder below
+                folder = base / str(entry)[3:]
+            if not folder.is_dir():
+                raise DataError(
+                    f"{path} says {split}: {entry}, and there is no folder {base / str(entry)}. Correct `path` or `{split}`."
+                )
+            parts = folder.parts
+            if "images" not in parts:
+                raise DataError(
+                    f"{path}: {folder} has no part called images, for which {masks_dir!r} would stand in the path of the masks."
+                )
+            at = len(parts) - 1 - parts[::-1].index("images")
+            masks, instances = (Path(*parts[:at], name, *parts[at + 1 :]) for name in (masks_dir, "instances"))
+            places.append(Place(split, folder, masks, instances))
+    if not places:
+        raise DataError(f"{path} names no folder of images: `train` and `val` are missing.")
+    return places
+
+
+def find_pairs(places: Sequence[Place], view: str) -> tuple[dict[str, Pair], dict[str, list[str]], list[str]]:
+    """Pair images with their truth by name.
+
+    Returns:
+        The pairs by key (split and path without ending), the keys by split, and sentences about what was left aside.
+
+    Raises:
+        DataError: no truth at all, or images and masks that do not pair; the message lists them.
+    """
+    pairs: dict[str, Pair] = {}
+    splits: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for place in places:
+        images = _files_by_name(place.images, notes)
+        if not images:
+            raise DataError(f"{place.images} holds no image that ends in {', '.join(IMAGE_SUFFIXES)}.")
+        masks, instances = _files_by_name(place.masks, notes), _files_by_name(place.instances, notes)
+        truths = instances if view == "instance" or not masks else masks
+        if not truths:
+            notes.append(f"{len(images)} images in {place.images} have no truth and were left aside; `predict` takes them.")
+            continue
+        masks = _match(place.images, images, place.masks, masks) if masks else {}
+        instances = _match(place.images, images, place.instances, instances) if instances else {}
+        for name, image in images.items():
+            key = f"{place.split}/{name}" if place.split else name
+            if key in pairs:
+                raise DataError(f"Two images are called {key}: {pairs[key].image} and {image}. Rename one.")
+            pairs[key] = Pair(image, masks.get(name), instances.get(name))
+            splits.setdefault(place.split, []).append(key)
+    if not pairs:
+        missing = places[0].instances if view == "instance" else places[0].masks
+        labels = Path(*("labels" if part == "images" else part for part in places[0].images.parts))
+        polygons = (
+            f" The text files in {labels} look like polygons, which are not read: draw them into masks."
+            if labels.is_dir()
+            else ""
+        )
+        raise DataError(
+            f"The images in {places[0].images} are unlabelled: there are no masks in {missing}. They can be predicted; training "
+            f"and evaluation need a mask of the same name for each.{polygons} Expected:\n{EXPECTED}"
+        )
+    return pairs, splits, notes
+
+
+def seeded_split(keys: Iterable[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+    """Divide keys into train and val by a hash of seed and key, so that neither order nor other files change a key's rank."""
+    keys = list(keys)
+    ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
+    count = min(len(keys) - 1, max(1, round(fraction * len(keys)))) if fraction > 0 else 0
+    val = set(ranked[:count])
+    return [key for key in keys if key not in val], [key for key in keys if key in val]
+
+
+def split_by_table(keys: Iterable[str], table: Mapping[str, Any], path: Path) -> dict[str, list[str]]:
+    """Divide keys as the `[split]` table of an intarsia.toml says; keys that it does not name are for training.
+
+    Raises:
+        DataError: an unknown split or key, a key in two splits, or a rest beside a listed train.
+    """
+    owner: dict[str, str] = {}
+    known = list(keys)
+    for split, listed in table.items():
+        if split not in ("train", "val", "test") or not isinstance(listed, list):
+            raise DataError(f"{path}: [split] holds {split} = {listed!r}; train, val and test are lists of image names.")
+        for key in listed:
+            if key not in known:
+                raise DataError(f"{path}: [split] puts {key!r} into {split}, and there is no such image.")
+            if owner.setdefault(key, split) != split:
+                raise DataError(f"{path}: [split] puts {key!r} into {owner[key]} and into {split}.")
+    rest = [key for key in known if key not in owner]
+    if rest and "train" in table:
+        raise DataError(f"{path}: [split] does not say where {_listed(rest)} belong.")
+    splits = {split: [key for key in known if owner.get(key, "train") == split] for split in ("train", "val", "test")}
+    return {split: listed for split, listed in splits.items() if listed}
+
+
+def _split_folders(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        split = SPLIT_OF_FOLDER.get(entry.name.lower())
+        if split and entry.is_dir():
+            if split in found:
+                raise DataError(f"{folder} holds {found[split].name} and {entry.name}, which are one split. Join them.")
+            found[split] = entry
+    return {split: found[split] for split in ("train", "val", "test") if split in found}
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _files_by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
+    """Image files below a folder by relative path without ending, sorted; {} where there is no such folder."""
+    found: dict[str, Path] = {}
+    others = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if not _is_image(path):
+                others += [name] if not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini") else []
+                continue
+            key = path.relative_to(folder).with_suffix("").as_posix()
+            if key in found:
+                raise DataError(
+                    f"{folder} holds {found[key].name} and {name}; of files with one name only one can be meant. Rename one."
+                )
+            found[key] = path
+    if others:
+        notes.append(
+            f"{folder} also holds {_listed(others)}, which {'is no image' if len(others) == 1 else 'are no images'} we read."
+        )
+    return found
+
+
+def _match(images_at: Path, images: Mapping[str, Path], truths_at: Path, truths: Mapping[str, Path]) -> dict[str, Path]:
+    """The truth of each image: the file of its name, or of its name and `_mask`, `_label` ..."""
+    left = dict(truths)
+    matched = {name: left.pop(name) for name in images if name in left}
+    for name in images:
+        hit = next((name + ending for ending in MASK_ENDINGS if name + ending in left), None)
+        if name not in matched and hit is not None:
+            matched[name] = left.pop(hit)
+    without = [name for name in images if name not in matched]
+    if without or left:
+        lines = [f"{len(without)} of {len(images)} images in {images_at} have no mask: {_listed(without)}."] if without else []
+        lines += [f"{len(left)} of {len(truths)} masks in {truths_at} have no image: {_listed(list(left))}."] if left else []
+        raise DataError(
+            f"{' '.join(lines)} An image and its mask have the same name up to the ending, or the mask's goes on with _mask or "
+            "_label. Add what is missing, or move the others out of the folder; nothing is left out silently."
+        )
+    return matched
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

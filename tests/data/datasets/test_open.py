@@ -1,0 +1,70 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from intarsia.core import DataError, SettingsError
+from intarsia.data.datasets import DATASETS, open_dataset
+from intarsia.data.formats import write_image
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Path:
+    for stem in "abcdefgh":
+        write_image(tmp_path / "cells" / "images" / f"{stem}.png", np.zeros((3, 4, 1), np.uint8))
+        write_image(tmp_path / "cells" / "masks" / f"{stem}.png", np.eye(3, 4, dtype=np.uint8) * 255)
+    return tmp_path / "cells"
+
+
+def test_a_path_is_a_folder(cells: Path) -> None:
+    for source in (cells, str(cells), f"folder:{cells}"):
+        data = open_dataset(source)
+        assert (data.name, data.task, data.classes.names) == ("cells", "semantic", ("background", "foreground"))
+    assert open_dataset(cells, seed=3).splits != open_dataset(cells, seed=4).splits
+
+
+def test_known_data_is_recognised(shared_data: Callable[[str], Path]) -> None:
+    root = shared_data("camvid")
+    for source in (root, str(root), f"camvid:{root}"):
+        assert type(open_dataset(source)).__name__ == "CamVid"
+    assert open_dataset(shared_data("nuclei"), view="instance").task == "instance"
+
+
+def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Generated:
+        @staticmethod
+        def from_options(options: dict[str, str], view: str | None) -> str:
+            seen.append((options, view))
+            return "opened"
+
+    monkeypatch.setattr(DATASETS, "load", lambda name: Generated)
+    name = DATASETS.names[-1]
+    assert open_dataset(name) == "opened"
+    assert open_dataset(f"{name}:train=400, size=96x128", view="panoptic") == "opened"
+    assert seen == [({}, None), ({"train": "400", "size": "96x128"}, "panoptic")]
+    for text, said in (
+        ("400", "the option '400' is not KEY=VALUE"),
+        ("a=1,a=2", "the option a is given twice"),
+        ("=3", "not KEY=VALUE"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            open_dataset(f"{name}:{text}")
+
+
+def test_errors_give_the_nearest(cells: Path) -> None:
+    with pytest.raises(DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: camvid, folder"):
+        open_dataset(cells.parent / "cell")
+    with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):
+        open_dataset("camvd:data/x")
+    with pytest.raises(SettingsError, match="camvid lies in a folder: say which, as in camvid:path/to/camvid"):
+        open_dataset("camvid")
+
+
+def test_opening_does_not_import_torch() -> None:
+    code = "import sys, intarsia.data.datasets.folder, intarsia.data.stats; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
