@@ -1,0 +1,85 @@
+"""What an architecture is and takes, read from its source without importing torch."""
+
+from __future__ import annotations
+
+import ast
+from importlib import resources
+from typing import Any, TypedDict
+
+from intarsia.core import Catalog
+
+__all__ = ["SEMANTIC", "ModelDescription", "describe_model"]
+
+SEMANTIC = Catalog("semantic model", "intarsia.models.semantic")
+
+_COMMON = ("encoder", "num_classes", "in_channels")
+"""Arguments that `create_model` takes by name; all others are the architecture's options."""
+
+
+class ModelDescription(TypedDict):
+    """What an architecture is.
+
+    name: of its file; what `create_model` takes.
+    title: of its class.
+    summary: what it is, in a sentence.
+    citation: who described it, and where.
+    options: its own arguments and their defaults.
+    choices: the values of those options that have only a few.
+    encoder: the encoder it takes when none is named; None if it has its own trunk.
+    output_stride: that encoder's output stride when none is named; None with an own trunk.
+    """
+
+    name: str
+    title: str
+    summary: str
+    citation: str
+    options: dict[str, Any]
+    choices: dict[str, tuple[Any, ...]]
+    encoder: str | None
+    output_stride: int | None
+
+
+def describe_model(name: str) -> ModelDescription:
+    """Say what the architecture called `name` is and which options it has.
+
+    Raises:
+        UnknownNameError: no such architecture; the message names the nearest.
+    """
+    if name not in SEMANTIC:
+        SEMANTIC.module(name)  # raises
+    module = ast.parse(resources.files(SEMANTIC.package).joinpath(f"{name}.py").read_text(encoding="utf-8"))
+    summary, citation = ((ast.get_docstring(module) or "") + "\n\n").split("\n\n")[:2]
+    title = _constant(module, "__all__")[0]
+    model = next(node for node in module.body if isinstance(node, ast.ClassDef) and node.name == title)
+    make = next(node for node in model.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    arguments = zip(make.args.kwonlyargs, make.args.kw_defaults, strict=True)
+    options = [(argument, default) for argument, default in arguments if argument.arg not in _COMMON and default is not None]
+    return {
+        "name": name,
+        "title": title,
+        "summary": " ".join(summary.split()),
+        "citation": " ".join(citation.split()),
+        "options": {argument.arg: ast.literal_eval(default) for argument, default in options},
+        "choices": {argument.arg: choices for argument, _ in options if (choices := _choices(argument.annotation))},
+        "encoder": _constant(model, "ENCODER"),
+        "output_stride": _constant(model, "OUTPUT_STRIDE"),
+    }
+
+
+def _constant(node: ast.Module | ast.ClassDef, name: str) -> Any:
+    """The plain value that a module or a class binds to `name`; None if it does not."""
+    for entry in node.body:
+        if isinstance(entry, ast.Assign | ast.AnnAssign) and entry.value is not None:
+            targets = entry.targets if isinstance(entry, ast.Assign) else [entry.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return ast.literal_eval(entry.value)
+    return None
+
+
+def _choices(annotation: ast.expr | None) -> tuple[Any, ...]:
+    """The values of the `Literal[...]` in an annotation."""
+    for part in ast.walk(annotation) if annotation is not None else ():
+        if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and part.value.id == "Literal":
+            values = ast.literal_eval(part.slice)
+            return values if isinstance(values, tuple) else (values,)
+    return ()

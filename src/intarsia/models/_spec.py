@@ -1,0 +1,193 @@
+"""How a network is made, and made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from intarsia.core import ClassSpace, SettingsError, nearest_names
+from intarsia.encoders import create_encoder
+from intarsia.models._description import SEMANTIC, ModelDescription, describe_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ModelSpec", "create_model", "spec_of"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that it takes to make a network again; with its state dict it is the network.
+
+    What is left out is filled in from the architecture at once, so that a stored spec does not change with its defaults.
+
+    Args:
+        name: of the architecture.
+        num_classes: K of its logits.
+        in_channels: of the image.
+        encoder: for architectures that take one: a name that `create_encoder` knows.
+        output_stride: of that encoder.
+        options: the architecture's own arguments. Plain values that JSON can hold; a list is taken as a tuple.
+
+    Raises:
+        UnknownNameError: no such architecture.
+        SettingsError: an option that it does not have or a value that the option cannot have, an encoder for an architecture with
+            its own trunk, less than one class or channel.
+    """
+
+    name: str
+    num_classes: int
+    in_channels: int = 3
+    encoder: str | None = None
+    output_stride: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        about = describe_model(self.name)
+        for what, count in (("classes", self.num_classes), ("image channels", self.in_channels)):
+            if count < 1:
+                raise SettingsError(f"{self.name} cannot be made for {count} {what}; it needs at least one.")
+        if about["encoder"] is None:
+            self._refuse_encoder()
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
+        for option, value in options.items():
+            _check_option(about, option, value)
+        object.__setattr__(self, "encoder", self.encoder or about["encoder"])
+        object.__setattr__(self, "output_stride", self.output_stride or about["output_stride"])
+        object.__setattr__(self, "options", about["options"] | options)
+
+    def _refuse_encoder(self) -> None:
+        for what, value in (("encoder", self.encoder), ("output stride of an encoder", self.output_stride)):
+            if value is not None:
+                raise SettingsError(
+                    f"{self.name} has its own trunk, and the {what} {value!r} was given. Leave it out, or choose an architecture "
+                    f"that takes an encoder: {', '.join(name for name in SEMANTIC.names if describe_model(name)['encoder'])}."
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` reads them back to an equal spec."""
+        return {
+            "name": self.name,
+            "num_classes": self.num_classes,
+            "in_channels": self.in_channels,
+            "encoder": self.encoder,
+            "output_stride": self.output_stride,
+            "options": {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Inverse of `to_dict`."""
+        return cls(**data)
+
+    def build(self, *, encoder_weights: str = "none") -> nn.Module:
+        """Make the network; only its trunk's weights can be other than random.
+
+        Args:
+            encoder_weights: "auto", "imagenet", "none" or a file, as in `create_encoder`; own trunks obey it too.
+
+        Returns:
+            The network, with the attributes `spec` (this) and `weights_note` (where the weights came from, in words).
+
+        Raises:
+            SettingsError: weights that cannot be had or do not fit.
+        """
+        from intarsia.encoders import load_weights
+
+        architecture = SEMANTIC.load(self.name)
+        if self.encoder is not None:
+            encoder = create_encoder(
+                self.encoder,
+                in_channels=self.in_channels,
+                output_stride=self.output_stride or 32,
+                weights=encoder_weights,
+            )
+            network = architecture(encoder=encoder, num_classes=self.num_classes, **self.options)
+            network.weights_note = encoder.weights_note
+        else:
+            network = architecture(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
+            network.weights_note = (
+                load_weights(network, encoder_weights) if hasattr(network, "imagenet") else self._no_weights(encoder_weights)
+            )
+        network.spec = self
+        made: nn.Module = network
+        return made
+
+    def _no_weights(self, encoder_weights: str) -> str:
+        if encoder_weights not in ("auto", "none"):
+            raise SettingsError(
+                f"There are no pretrained weights for {self.name}, and the encoder weights {encoder_weights!r} were asked for. "
+                "Leave them out, or start from a model file."
+            )
+        return "random initialisation"
+
+
+def create_model(
+    name: str,
+    *,
+    classes: ClassSpace | Sequence[str] | None = None,
+    num_classes: int | None = None,
+    encoder: str | None = None,
+    encoder_weights: str = "none",
+    output_stride: int | None = None,
+    in_channels: int = 3,
+    **options: Any,
+) -> nn.Module:
+    """Make a network by the name of its architecture.
+
+    Args:
+        name: one of `SEMANTIC`.
+        classes: what it tells apart, or their names.
+        num_classes: how many there are, where there are no names.
+        encoder: for architectures that take one: a file of `intarsia.encoders`, or any timm model.
+        encoder_weights: "auto", "imagenet", "none" or a file.
+        output_stride: of the encoder's last feature: 8, 16 or 32.
+        in_channels: of the image.
+        options: the architecture's own arguments; `describe_model(name)["options"]` lists them.
+
+    Returns:
+        A network `(N, C, H, W) -> intarsia.core.Output`, with the attributes `spec` and `weights_note`.
+
+    Raises:
+        UnknownNameError: no such architecture or encoder.
+        SettingsError: see `ModelSpec`; also no number of classes, or two that differ.
+    """
+    if isinstance(classes, str):
+        raise SettingsError(f"`classes` is the text {classes!r}; a ClassSpace or a list of names is expected.")
+    counts = {count for count in (len(classes) if classes is not None else None, num_classes) if count is not None}
+    if len(counts) != 1:
+        found = f"{len(classes or ())} classes and num_classes={num_classes} do not agree" if counts else "neither was given"
+        raise SettingsError(f"A network needs `classes` or `num_classes`: {found}.")
+    spec = ModelSpec(name, counts.pop(), in_channels, encoder, output_stride, options)
+    return spec.build(encoder_weights=encoder_weights)
+
+
+def spec_of(network: nn.Module) -> ModelSpec:
+    """The spec of a network that `create_model` or `ModelSpec.build` made.
+
+    Raises:
+        SettingsError: it was made otherwise.
+    """
+    spec = getattr(network, "spec", None)
+    if not isinstance(spec, ModelSpec):
+        raise SettingsError(
+            f"This {type(network).__name__} does not say how it was made. Make it by `create_model`, which writes that down."
+        )
+    return spec
+
+
+def _check_option(about: ModelDescription, option: str, value: Any) -> None:
+    """Whether the architecture has the option, and whether the value is of its kind."""
+    options, name = about["options"], about["name"]
+    if option not in options:
+        near = nearest_names(option, options)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        listed = ", ".join(f"{key}={default!r}" for key, default in options.items())
+        raise SettingsError(f"{name} has no option {option!r}.{hint} Its options and their defaults: {listed or 'none'}.")
+    choices, default = about["choices"].get(option), options[option]
+    if choices and value not in (*choices, default):
+        raise SettingsError(f"{name}'s option {option} can be {', '.join(map(repr, choices))}; {value!r} was given.")
+    kinds = (int, float) if type(default) is float else (type(default),)
+    if not choices and default is not None and type(value) not in kinds:
+        raise SettingsError(f"{name}'s option {option} is of type {type(default).__name__}, as {default!r}; {value!r} was given.")
