@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from intarsia.core import ClassSpace, LabelMap, SegmentationClass, SettingsError
+from intarsia.core import ClassSpace, Instances, LabelMap, SegmentationClass, SettingsError
 from intarsia.viz.disagreement import WRONG
 from intarsia.viz.panel import panel, tile
 
@@ -69,3 +69,8 @@ def test_a_real_frame(shared_data) -> None:
 def test_errors() -> None:
     with pytest.raises(SettingsError, match="at least one row"):
         panel([])
+    key, image, truth, _ = row()
+    with pytest.raises(SettingsError, match=r"val/1: a panel compares label maps, .* of kind Instances"):
+        panel([(key, image, truth, Instances.from_ids(truth.ids, CLASSES, 0))])
+    with pytest.raises(SettingsError, match="with classes"):
+        panel([(key, image, LabelMap(truth.ids), LabelMap(truth.ids))])

@@ -19,10 +19,7 @@ from intarsia.evaluation.evaluate import Evaluation
 from intarsia.evaluation.semantic import compared_as_labels
 from intarsia.evaluation.table import class_rows
 from intarsia.metrics.confusion import observe_confusion, score_confusion
-from intarsia.viz.colorize import colorize
-from intarsia.viz.disagreement import disagreement
-from intarsia.viz.panel import tile
-from intarsia.viz.rgb import as_rgb
+from intarsia.viz.panel import comparison
 
 __all__ = ["Example", "write_report"]
 
@@ -213,14 +210,10 @@ def _gallery(title: str, examples: Sequence[Example]) -> str:
         labels, true_labels, _ = compared_as_labels(prediction, truth)
         scores = score_confusion(observe_confusion(labels, true_labels, key))
         seen.update(int(i) for side in (labels, true_labels) for i in np.unique(side.ids))
-        pictures = (
-            ("image", _jpeg(tile(as_rgb(image), PICTURE_WIDTH))),
-            ("truth", _png(tile(colorize(true_labels), PICTURE_WIDTH, flat=True))),
-            ("prediction", _png(tile(colorize(labels), PICTURE_WIDTH, flat=True))),
-            ("wrong pixels in red", _jpeg(tile(disagreement(labels, true_labels, image=image), PICTURE_WIDTH, flat=True))),
-        )
         shown = "".join(
-            f'<figure><img alt="{name}" src="{uri}"><figcaption>{name}</figcaption></figure>' for name, uri in pictures
+            f'<figure><img alt="{name}" src="{_data_uri(picture, flat=name in ("truth", "prediction"))}">'
+            f"<figcaption>{name}</figcaption></figure>"
+            for name, picture in comparison(image, true_labels, labels, width=PICTURE_WIDTH).items()
         )
         figures.append(
             f'<div class="example"><h3>{escape(key)} <small>mIoU {_score(scores.miou)}, pixel accuracy '
@@ -257,24 +250,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _jpeg(rgb: Array) -> str:
+def _data_uri(rgb: Array, *, flat: bool) -> str:
+    """A picture as an address that holds it: PNG with a palette for flat colours, else JPEG."""
     from PIL import Image
 
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "jpeg", quality=85)
-    return _data_uri("jpeg", buffer)
-
-
-def _png(rgb: Array) -> str:
-    """A picture of flat colours: few enough for a palette, which keeps the file small."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        buffer, "png", optimize=True
-    )
-    return _data_uri("png", buffer)
-
-
-def _data_uri(kind: str, buffer: io.BytesIO) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    buffer, picture = io.BytesIO(), Image.fromarray(rgb)
+    if flat:
+        reduced = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        reduced.save(buffer, "png", optimize=True)
+    else:
+        picture.save(buffer, "jpeg", quality=85)
+    return f"data:image/{'png' if flat else 'jpeg'};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

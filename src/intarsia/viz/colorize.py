@@ -60,7 +60,8 @@ def distinct_colors(numbers: Array) -> Array:
 def checkerboard(size_hw: tuple[int, int]) -> Array:
     """(H, W, 3) uint8, the pattern of ignored pixels."""
     rows, columns = (np.arange(length) // CHECK_PIXELS for length in size_hw)
-    return np.array(CHECKS, np.uint8)[(rows[:, None] + columns) % 2]
+    board: Array = np.array(CHECKS, np.uint8)[(rows[:, None] + columns) % 2]
+    return board
 
 
 def png_bytes(rgb: Array) -> bytes:
@@ -82,7 +83,8 @@ def _paint_labels(labels: LabelMap) -> tuple[Array, BoolArray]:
     ignored = labels.ids == classes.ignore_id
     picture = table[labels.ids]
     np.copyto(picture, checkerboard(labels.size_hw), where=ignored[..., None])
-    return picture, ignored | (~table.any(1))[labels.ids]
+    black = np.asarray(table.max(1) == 0)
+    return picture, ignored | black[labels.ids]
 
 
 def _paint_panoptic(panoptic: Panoptic) -> tuple[Array, BoolArray]:
@@ -99,7 +101,8 @@ def _paint_panoptic(panoptic: Panoptic) -> tuple[Array, BoolArray]:
     void = panoptic.ids == 0
     picture = colors[ids]
     np.copyto(picture, checkerboard(panoptic.size_hw), where=void[..., None])
-    return picture, void | (~colors.any(1))[ids]
+    black = np.asarray(colors.max(1) == 0)
+    return picture, void | black[ids]
 
 
 def _paint_multi_label(labels: MultiLabel) -> tuple[Array, BoolArray]:

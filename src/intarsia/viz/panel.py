@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from intarsia.core import Array, LabelMap, SettingsError
+from intarsia.core import Array, LabelMap, Segmentation, SettingsError
 from intarsia.viz.colorize import colorize
 from intarsia.viz.disagreement import disagreement
 from intarsia.viz.legend import INK, PAPER, label_font, legend
 from intarsia.viz.rgb import as_rgb
 
-__all__ = ["panel", "tile"]
+__all__ = ["comparison", "panel", "tile"]
 
 CAPTIONS = ("image", "truth", "prediction", "wrong pixels in red")
 TALLEST = 1.25
@@ -20,52 +20,52 @@ TALLEST = 1.25
 
 
 def panel(
-    rows: Sequence[tuple[str, Array, LabelMap, LabelMap]], *, tile_width: int = 320, margin: int = 12, text_size: int = 16
+    rows: Sequence[tuple[str, Array, Segmentation, Segmentation]], *, tile_width: int = 320, margin: int = 12, text_size: int = 16
 ) -> Array:
     """One row for each image: image, truth, prediction, disagreement; captions above, classes below, as (h, w, 3) uint8.
 
     Args:
-        rows: (key, image, truth, prediction), all of the same classes.
+        rows: (key, image, truth, prediction); label maps, all of the same classes.
         tile_width: width of one picture in pixels; larger ones are shrunk, smaller ones enlarged.
         margin: pixels between pictures.
         text_size: height of the text in pixels.
 
     Raises:
-        SettingsError: no row, or regions without classes.
+        SettingsError: no row, or segmentations that are not label maps with classes.
     """
     from PIL import Image, ImageDraw
 
-    if not rows or rows[0][2].classes is None:
+    compared = [(_labels(truth, key), _labels(prediction, key)) for key, _, truth, prediction in rows]
+    classes = compared[0][0].classes if compared else None
+    if classes is None:
         raise SettingsError("A panel needs at least one row of image, truth and prediction, with classes.")
-    classes = rows[0][2].classes
-    strips = [
-        [
-            tile(as_rgb(image), tile_width),
-            tile(colorize(truth), tile_width, flat=True),
-            tile(colorize(prediction), tile_width, flat=True),
-            tile(disagreement(prediction, truth, image=image), tile_width, flat=True),
-        ]
-        for _, image, truth, prediction in rows
-    ]
-    seen = {int(i) for _, _, truth, prediction in rows for side in (truth, prediction) for i in np.unique(side.ids)}
+    strips = [comparison(image, *pair, width=tile_width) for (_, image, *_), pair in zip(rows, compared, strict=True)]
+    seen = {int(i) for pair in compared for side in pair for i in np.unique(side.ids)}
     shown = sorted(i for i in seen if i < len(classes))
     width = len(CAPTIONS) * (tile_width + margin) + margin
     key_line, caption_line = round(1.5 * text_size), round(1.8 * text_size)
     colors = legend(classes, width=width - 2 * margin, ids=shown, ignored=len(seen) > len(shown), text_size=text_size)
-    heights = [key_line + strip[0].shape[0] + margin for strip in strips]
+    heights = [key_line + strip["image"].shape[0] + margin for strip in strips]
     page = Image.new("RGB", (width, margin + caption_line + sum(heights) + len(colors) + margin), PAPER)
     draw = ImageDraw.Draw(page)
-    lefts = [margin + column * (tile_width + margin) for column in range(len(CAPTIONS))]
-    for left, caption in zip(lefts, CAPTIONS, strict=True):
+    lefts = {caption: margin + column * (tile_width + margin) for column, caption in enumerate(CAPTIONS)}
+    for caption, left in lefts.items():
         draw.text((left, margin + caption_line // 2), caption, fill=INK, font=label_font(text_size), anchor="lm")
     top = margin + caption_line
     for (key, *_), strip, height in zip(rows, strips, heights, strict=True):
         draw.text((margin, top + key_line // 2), key, fill=(110, 112, 118), font=label_font(text_size - 3), anchor="lm")
-        for left, picture in zip(lefts, strip, strict=True):
-            page.paste(Image.fromarray(picture), (left + (tile_width - picture.shape[1]) // 2, top + key_line))
+        for caption, picture in strip.items():
+            page.paste(Image.fromarray(picture), (lefts[caption] + (tile_width - picture.shape[1]) // 2, top + key_line))
         top += height
     page.paste(Image.fromarray(colors), (margin, top))
     return np.asarray(page)
+
+
+def comparison(image: Array, truth: LabelMap, prediction: LabelMap, *, width: int) -> dict[str, Array]:
+    """The four pictures of a row by their captions, each fitted into `width` pixels; see `tile`."""
+    wrong = disagreement(prediction, truth, image=image)
+    pictures = (as_rgb(image), colorize(truth), colorize(prediction), wrong)
+    return {name: tile(picture, width, flat=name != "image") for name, picture in zip(CAPTIONS, pictures, strict=True)}
 
 
 def tile(picture: Array, width: int, *, flat: bool = False) -> Array:
@@ -83,3 +83,11 @@ def tile(picture: Array, width: int, *, flat: bool = False) -> Array:
     size = (max(1, round(width_in * scale)), max(1, round(height_in * scale)))
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST if flat else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, method))
+
+
+def _labels(segmentation: Segmentation, key: str) -> LabelMap:
+    if not isinstance(segmentation, LabelMap):
+        raise SettingsError(
+            f"{key}: a panel compares label maps, and this is a segmentation of kind {type(segmentation).__name__}."
+        )
+    return segmentation

@@ -37,5 +37,6 @@ def _stretch(values: Array) -> Array:
     sample = values[::step, ::step]
     finite = sample[np.isfinite(sample)]
     low, high = np.percentile(finite, PERCENTILES) if finite.size else (0.0, 0.0)
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
-    return np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).round().astype(np.uint8)
+    scaled: Array = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
+    shown: Array = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).round().astype(np.uint8)
+    return shown
