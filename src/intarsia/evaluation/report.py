@@ -101,7 +101,7 @@ def _headline(evaluation: Evaluation) -> str:
     low, high = intervals.of("miou")
     interval = "" if math.isnan(low) else f"{intervals.level:.0%} interval {low:.3f} to {high:.3f}"
     tiles = [
-        ("pixels scored", f"{scores.share_scored:.1%}", "the others have no truth"),
+        ("pixels scored", f"{scores.share_scored:.1%}", "the others have no truth" if scores.share_scored < 1 else "all of them"),
         ("pixel accuracy", _score(scores.pixel_accuracy), "share of pixels that are right"),
         ("mean accuracy", _score(scores.mean_accuracy), "mean recall of the classes"),
         ("frequency-weighted IoU", _score(scores.fwiou), "classes count by their area"),
