@@ -59,7 +59,8 @@ def count_classes(dataset: Dataset, keys: Sequence[str]) -> ClassCounts:
     total = 0
     for key in keys:
         truth = dataset.read(key).truth
-        areas = np.array([truth.areas()[name] for name in dataset.classes.names], np.int64)
+        by_name = truth.areas()
+        areas = np.array([by_name[name] for name in dataset.classes.names], np.int64)
         size = truth.size_hw[0] * truth.size_hw[1]
         pixels += areas
         images += areas > 0

@@ -44,7 +44,7 @@ def test_the_real_data(shared_data: Shared) -> None:
     sample = data.read(key)
     assert (key, sample.image.shape, sample.image.dtype) == ("train/0001TP_006690", (360, 480, 3), np.uint8)
     with Image.open(root / "masks" / f"{key}.png") as mask:
-        np.testing.assert_array_equal(sample.truth.ids, np.asarray(mask))  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(sample.truth.ids, np.asarray(mask))
 
 
 def test_recognition(small: Path, tmp_path: Path, shared_data: Shared) -> None:

@@ -196,4 +196,4 @@ def test_other_errors(make: Make) -> None:
 def test_real_folders(shared_data: Callable[[str], Path]) -> None:
     nuclei = Folder(shared_data("nuclei"), view="instance")
     assert {split: len(keys) for split, keys in nuclei.splits.items()} == {"train": 160, "val": 40}
-    assert sum(len(nuclei.read(key).truth.masks) for key in nuclei.splits["val"]) == 1691  # type: ignore[attr-defined]
+    assert sum(len(nuclei.read(key).truth.masks) for key in nuclei.splits["val"]) == 1691

@@ -129,6 +129,15 @@ def test_alpha_cmyk_and_foreign_tiffs(tmp_path: Path, png_bytes: Callable[..., b
     assert read_image(tmp_path / "fax.tif").ravel().tolist() == [0, 255]
 
 
+def test_an_empty_sheet_of_many_pixels_is_no_damaged_file(tmp_path: Path) -> None:
+    for ending in ("png", "jpg"):
+        path = write_image(tmp_path / f"a.{ending}", np.zeros((4200, 4200), np.uint8))
+        assert path.stat().st_size < 400_000
+        assert read_image(path).shape == (4200, 4200, 1)
+    Image.new("1", (4200, 4200)).save(tmp_path / "b.png")
+    assert read_image(tmp_path / "b.png").shape == (4200, 4200, 1)
+
+
 def test_real_photographs_agree_with_opencv(shared_data) -> None:
     for path in sorted((shared_data("camvid") / "images" / "val").iterdir())[:3]:
         other = cv2.imread(str(path))[..., ::-1]
@@ -218,6 +227,7 @@ def test_errors_name_file_and_cause(tmp_path: Path, png_bytes: Callable[..., byt
         (b"\0\0\0\x18ftypheic", "convert it to JPEG or PNG"),
         (png_bytes(60_000, 60_000, 8, 2, [b"\0"]), "60000 x 60000 pixels, more than 1,073,741,824"),
         (png_bytes(60_000, 60_000, 16, 2, [b"\0"]), "60000 x 60000 pixels"),
+        (png_bytes(20_000, 20_000, 8, 2, [b"\0"]), "20000 x 20000 pixels, which no file of this size holds"),
     ):
         (tmp_path / "bad.png").write_bytes(content)
         with pytest.raises(DataError, match=rf"bad\.png.*{said}"):
@@ -225,6 +235,11 @@ def test_errors_name_file_and_cause(tmp_path: Path, png_bytes: Callable[..., byt
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((4, 8, 9), np.uint8), metadata={"axes": "ZYX"}, photometric="minisblack")
     with pytest.raises(DataError, match=r"a stack of shape \(4, 8, 9\) with the axes ZYX"):
         read_image(tmp_path / "stack.tif")
+    tifffile.imwrite(tmp_path / "tall.tif", np.zeros((4, 20_000), np.float32))
+    with tifffile.TiffFile(tmp_path / "tall.tif", mode="r+b") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(20_000)
+    with pytest.raises(DataError, match=r"asks for \(20000, 20000\) values of float32, which no file of this size holds"):
+        read_image(tmp_path / "tall.tif")
     tifffile.imwrite(tmp_path / "long.tif", np.zeros((8, 9), np.uint32))
     with pytest.raises(DataError, match=r"long\.tif has dtype uint32"):
         read_image(tmp_path / "long.tif")

@@ -19,7 +19,7 @@ def objects(count: int, **more: object) -> Instances:
         mask[index % 7 : 20 + index % 11, 3 * index : 3 * index + 2] = True
         masks.append(mask)
     class_id = np.arange(count, dtype=np.int32) % 2 + 1
-    return Instances(InstanceMasks.pack(masks, (40, 3 * max(count, 1))), class_id, CLASSES, **more)  # type: ignore[arg-type]
+    return Instances(InstanceMasks.pack(masks, (40, 3 * max(count, 1))), class_id, CLASSES, **more)
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

@@ -24,6 +24,9 @@ __all__ = ["MAX_PIXELS", "Pixels", "decode", "decoded_size", "pillow_pixels", "u
 MAX_PIXELS = 2**30
 """More than this is a damaged header or a picture that must be cut into tiles first."""
 
+MOST_PER_BYTE = 10_000
+"""Pixels that a byte of PNG, JPEG or BMP can stand for: deflate shrinks 1032-fold at most, and 8 one-bit pixels share a byte."""
+
 _ORIENTATION = 0x0112
 _SIGNATURES = {
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -72,7 +75,7 @@ def decode(path: str | Path) -> Pixels:
 
             return decode_tiff(data)
         image = _PLUGINS[file_format](BytesIO(data))
-        refuse_huge(image.height, image.width)
+        refuse_huge(image.height, image.width, None if file_format == "WebP" else len(data))
         if file_format == "PNG" and data[24] == 16 and data[25] in (2, 4, 6):  # IHDR: 16 bits; RGB, grey + alpha, RGBA
             pixels = _deep_png(data)
         else:
@@ -105,11 +108,14 @@ def decoded_size(path: str | Path) -> tuple[int, int]:
         raise _damaged(path, data, file_format, error) from error
 
 
-def refuse_huge(height: int, width: int) -> None:
+def refuse_huge(height: int, width: int, stored_bytes: int | None = None) -> None:
+    """Refuse to make room for pixels that the file cannot hold."""
     if height * width > MAX_PIXELS:
         raise DataError(
             f"its header says {height} x {width} pixels, more than {MAX_PIXELS:,}: it is damaged, or must be cut into tiles first"
         )
+    if stored_bytes is not None and height * width > max(2**24, MOST_PER_BYTE * stored_bytes):
+        raise DataError(f"its header says {height} x {width} pixels, which no file of this size holds")
 
 
 def upright(values: Array, orientation: int) -> Array:

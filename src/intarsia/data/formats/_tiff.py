@@ -16,6 +16,8 @@ __all__ = ["decode_tiff", "encode_tiff", "tiff_size"]
 
 _PLAIN_COMPRESSIONS = (1, 8, 32946, 32773)
 """None, deflate under both of its numbers, PackBits: tifffile reads these without the optional package imagecodecs."""
+SHRINKS = 1500
+"""Deflate shrinks 1032-fold at most; LZW, whose strings grow byte by byte to 4096 before its table starts anew, about as much."""
 _GREY, _RGB = 1, 2
 _CHANNEL_AXES = "SCQ"
 """Samples, channels, and an axis of pages that nobody named, as arrays of shape (C, H, W) are saved."""
@@ -30,15 +32,16 @@ def decode_tiff(data: bytes) -> Pixels:
         refuse_huge(page.imagelength, page.imagewidth)
         if page.photometric not in (_GREY, _RGB) or page.bitspersample < 8:  # palette, CMYK, white is zero, black and white ...
             return pillow_pixels(TiffImageFile(BytesIO(data)), "TIFF")  # ... which turns it upright too
-        axes = tiff.series[0].axes
+        series = tiff.series[0]
+        if series.size * page.dtype.itemsize > max(2**27, SHRINKS * len(data)):
+            raise DataError(f"its header asks for {series.shape} values of {page.dtype}, which no file of this size holds")
+        axes = series.axes
         extra = axes.replace("Y", "", 1).replace("X", "", 1)
         if len(extra) > 1 or extra not in ("", *_CHANNEL_AXES):
-            raise DataError(
-                f"it is a stack of shape {tiff.series[0].shape} with the axes {axes}: save its slices as single images"
-            )
+            raise DataError(f"it is a stack of shape {series.shape} with the axes {axes}: save its slices as single images")
         if page.compression not in _PLAIN_COMPRESSIONS and find_spec("imagecodecs") is None:
             return Pixels(_by_opencv(data, page), "TIFF")
-        values = np.asarray(tiff.series[0].asarray())
+        values = np.asarray(series.asarray())
         if extra and axes[0] == extra:
             values = np.moveaxis(values, 0, -1)
         return Pixels(upright(values.astype(values.dtype.newbyteorder("="), copy=False), _orientation(page)), "TIFF")
