@@ -132,8 +132,8 @@ def image_statistics(dataset: Dataset, keys: Sequence[str], *, limit: int = 200)
             first, sums, squares = key, np.zeros(len(mean)), np.zeros(len(mean))
         if len(mean) != len(sums):
             raise DataError(
-                f"{first} has {len(sums)} channels and {key} has {len(mean)}: a network takes one number of channels. Convert the "
-                "images to one kind."
+                f"{first} has {len(sums)} channels and {key} has {len(mean)}: a network takes one number of channels. Convert "
+                "the images to one kind."
             )
         if not (np.isfinite(mean).all() and np.isfinite(std).all()):
             raise DataError(f"The image of {key} holds values that are not finite (NaN, infinite). Fill them before training.")
