@@ -2,7 +2,9 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; two thread pools on two cores only get in each other's way
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tests run side by side; two thread pools on two cores only get in each other's way
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 
 from collections.abc import Callable

@@ -101,10 +101,20 @@ def test_image_statistics_look_at_a_spread_of_images() -> None:
     assert [w for _, w in image_statistics(data, data.splits["train"], limit=3).sizes_hw] == [1, 5, 9]
 
 
-def test_image_statistics_errors() -> None:
+def test_grey_color_and_alpha_together_are_color() -> None:
+    """Black grey and a white picture with alpha: half of all pixels are 0, half 1, in each of three channels."""
     grey = sample("grey", [[0]], np.zeros((1, 1, 1), np.uint8))
-    with pytest.raises(DataError, match="a has 3 channels and grey has 1"):
-        image_statistics(InMemory(sample("a", [[0]]), grey), ["a", "grey"])
+    alpha = sample("alpha", [[0]], np.full((1, 1, 4), 255, np.uint8))
+    found = image_statistics(InMemory(grey, alpha), ["grey", "alpha"])
+    assert found.channels == 3
+    assert found.mean == (0.5, 0.5, 0.5)
+    assert found.std == (0.5, 0.5, 0.5)
+
+
+def test_image_statistics_errors() -> None:
+    many = sample("many", [[0]], np.zeros((1, 1, 6), np.uint8))
+    with pytest.raises(DataError, match="a has 3, many has 6"):
+        image_statistics(InMemory(sample("a", [[0]]), many), ["a", "many"])
     with pytest.raises(DataError, match="The image of nan holds values that are not finite"):
         image_statistics(InMemory(sample("nan", [[0]], np.full((1, 1, 1), np.nan, np.float32))), ["nan"])
     with pytest.raises(DataError, match="memory has no image to look at"):

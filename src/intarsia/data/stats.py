@@ -114,36 +114,45 @@ def auto_class_weights(pixels: Array, *, strongest: float = 4.0) -> Array:
 def image_statistics(dataset: Dataset, keys: Sequence[str], *, limit: int = 200) -> ImageStatistics:
     """Look at up to `limit` images, evenly spread over `keys`.
 
-    Raises:
-        DataError: no key, images with different numbers of channels, or values that are not finite; the message names the images.
-    """
-    import cv2
+    Grey, colour and images with transparency among each other count as colour, as `Preprocessing.match_channels` makes them.
 
+    Raises:
+        DataError: no key, other mixed numbers of channels, or values that are not finite; the message names the images.
+    """
     if not keys:
         raise DataError(f"{dataset.name} has no image to look at: the list of keys is empty.")
-    first, pixels, sums, squares, sizes = "", 0, np.zeros(0), np.zeros(0), []
-    for key in _spread(keys, limit):
-        image = dataset.read(key).image
-        scale = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
-        count = image.shape[0] * image.shape[1]
-        planes = [cv2.meanStdDev(np.ascontiguousarray(image[..., c])) for c in range(image.shape[2])]
-        mean, std = np.array(planes)[..., 0, 0].T / scale
-        if not first:
-            first, sums, squares = key, np.zeros(len(mean)), np.zeros(len(mean))
-        if len(mean) != len(sums):
-            raise DataError(
-                f"{first} has {len(sums)} channels and {key} has {len(mean)}: a network takes one number of channels. Convert "
-                "the images to one kind."
-            )
-        if not (np.isfinite(mean).all() and np.isfinite(std).all()):
-            raise DataError(f"The image of {key} holds values that are not finite (NaN, infinite). Fill them before training.")
-        pixels += count
-        sums += mean * count
-        squares += (std**2 + mean**2) * count
-        sizes.append((image.shape[0], image.shape[1]))
-    mean = sums / pixels
-    std = np.sqrt((squares / pixels - mean**2).clip(0))
-    return ImageStatistics(len(mean), tuple(mean.tolist()), tuple(std.tolist()), tuple(sizes))
+    looked = [_look(key, dataset.read(key).image) for key in _spread(keys, limit)]
+    first_with = {len(look.mean): look.key for look in looked}
+    channels = 3 if len(first_with) > 1 and set(first_with) <= {1, 3, 4} else len(looked[0].mean)
+    if len(first_with) > 1 and channels != 3:
+        found = ", ".join(f"{key} has {count}" for count, key in sorted(first_with.items()))
+        raise DataError(f"A network takes one number of channels, and {found}. Convert the images to one kind.")
+    counts = np.array([look.size_hw[0] * look.size_hw[1] for look in looked], np.float64)[:, None]
+    means, stds = (
+        np.stack([np.resize(values, channels) for values in side])
+        for side in zip(*((k.mean, k.std) for k in looked), strict=True)
+    )
+    mean = (means * counts).sum(0) / counts.sum()
+    std = np.sqrt((((stds**2 + means**2) * counts).sum(0) / counts.sum() - mean**2).clip(0))
+    return ImageStatistics(channels, tuple(mean.tolist()), tuple(std.tolist()), tuple(look.size_hw for look in looked))
+
+
+class _Look(NamedTuple):
+    key: str
+    size_hw: tuple[int, int]
+    mean: Array
+    std: Array
+
+
+def _look(key: str, image: Array) -> _Look:
+    import cv2
+
+    scale = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    planes = [cv2.meanStdDev(np.ascontiguousarray(image[..., c])) for c in range(image.shape[2])]
+    mean, std = np.array(planes)[..., 0, 0].T / scale
+    if not (np.isfinite(mean).all() and np.isfinite(std).all()):
+        raise DataError(f"The image of {key} holds values that are not finite (NaN, infinite). Fill them before training.")
+    return _Look(key, (image.shape[0], image.shape[1]), mean, std)
 
 
 def fingerprint(dataset: Dataset, *, limit: int = 16) -> str:

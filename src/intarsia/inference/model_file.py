@@ -146,13 +146,14 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
     """
     card = read_model_card(path)
     model = card.spec.build(encoder_weights="none")
-    missing, unexpected = model.load_state_dict(_read_weights(path), strict=False)
-    if missing or unexpected:
+    try:
+        model.load_state_dict(_read_weights(path))
+    except RuntimeError as error:
+        reasons = str(error).splitlines()[1:]
         raise ModelFileError(
-            f"The weights in {path} do not fit the architecture {card.spec.name!r} that its header names: {len(missing)} missing "
-            f"(such as {missing[:2]}), {len(unexpected)} unknown (such as {unexpected[:2]}). It was written by Intarsia "
-            f"{card.version}."
-        )
+            f"The weights in {path} do not fit the architecture {card.spec.name!r} that its header names: {len(reasons)} "
+            f"differences, such as {reasons[0].strip()} It was written by Intarsia {card.version}; this is {__version__}."
+        ) from error
     return model.eval(), card
 
 
@@ -160,7 +161,8 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
     """Start a network from a model file: tensors of equal name and shape, and of the heads the rows of same-named classes.
 
     Args:
-        model: the network to fill, made by `spec`.
+        model: the network to fill.
+        spec: what it was made by.
         classes: the classes of the new network.
         path: a model file of ours; it may be of another architecture, as far as the names agree.
 
@@ -190,8 +192,8 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
                 left.append(name)
     if loaded + by_row == 0:
         raise ModelFileError(
-            f"Nothing in {path} (architecture {card.spec.name!r}) fits the new network (architecture {spec.name!r}): no tensor has "
-            "the same name and shape. Start from a file of the same architecture and encoder."
+            f"Nothing in {path} (architecture {card.spec.name!r}) fits the new network (architecture {spec.name!r}): no tensor "
+            "has the same name and shape. Start from a file of the same architecture and encoder."
         )
     line = f"initialised from {Path(path).name}: {loaded + by_row}/{loaded + by_row + len(left)} tensors"
     if by_row:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -23,7 +23,7 @@ from intarsia.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessi
 from intarsia.data.stats import ImageStatistics, auto_class_weights, class_pixels, image_statistics
 from intarsia.data.transforms import Augmentation
 from intarsia.inference import ModelCard, choose_device, initialise
-from intarsia.losses import create_loss
+from intarsia.losses import create_loss, takes_class_weight
 from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
 from intarsia.training.checkpoints import BEST, LAST, RESUME, Checkpoints
@@ -33,6 +33,9 @@ from intarsia.training.progress import EpochLines
 from intarsia.training.semantic import SemanticModule
 
 __all__ = ["Machine", "StageResult", "TrainingInterrupted", "train_stage"]
+
+
+PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 class TrainingInterrupted(IntarsiaError):
@@ -117,7 +120,7 @@ def train_stage(
         options=dict(stage.options),
     )
     model = spec.build(encoder_weights="none" if stage.init or resume else stage.encoder_weights)
-    note = getattr(getattr(model, "encoder", model), "weights_note", "random initialisation")
+    note = str(model.weights_note)
     pretrained = not note.startswith("random")
     if stage.init and not resume:
         note = initialise(model, spec, dataset.classes, stage.init)
@@ -161,7 +164,7 @@ def train_stage(
         devices=machine.devices if device.index is None else [device.index],
         num_nodes=machine.nodes,
         strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
-        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[stage.precision or "32"],
+        precision=PRECISION[stage.precision or "32"],
         logger=_loggers(machine.loggers, out),
         callbacks=callbacks,
         enable_checkpointing=False,
@@ -191,6 +194,8 @@ def _class_weights(stage: Stage, dataset: Dataset, keys: Sequence[str], say: Cal
         if isinstance(stage.class_weights, str) and stage.class_weights != "none":
             raise SettingsError(f"class_weights is {stage.class_weights!r}; it can be auto, none, or a number for each class.")
         return stage
+    if not takes_class_weight(stage.loss):
+        return replace(stage, class_weights="none")
     pixels, _ = class_pixels(dataset, keys)
     weights = tuple(round(float(w), 4) for w in auto_class_weights(pixels))
     shares = pixels / max(1, pixels.sum())

@@ -84,6 +84,7 @@ class EpochLines(L.Callback):
             f"val loss {values.get('val/loss', math.nan):.3f}  mIoU {score:.3f}  best {self.best:.3f} (epoch {self.best_epoch})  "
             f"{duration(elapsed)} gone, {duration(left)} left",
             highlight=False,
+            soft_wrap=True,
         )
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

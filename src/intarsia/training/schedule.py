@@ -24,7 +24,8 @@ def learning_rate_factor(schedule: str, total_steps: int, warmup_steps: int) -> 
         if step < warmup_steps:
             return (step + 1) / warmup_steps
         t = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
-        return {"poly": (1 - t) ** 0.9, "cosine": 0.5 * (1 + math.cos(math.pi * t)), "constant": 1.0}[schedule]
+        falling = {"poly": math.pow(1 - t, 0.9), "cosine": 0.5 * (1 + math.cos(math.pi * t)), "constant": 1.0}
+        return falling[schedule]
 
     return factor
 

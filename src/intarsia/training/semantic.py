@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,11 +35,9 @@ class SemanticModule(L.LightningModule):
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last) if stage.channels_last else model
         self.loss, self.classes, self.stage, self.total_steps, self.seed = loss, classes, stage, total_steps, seed
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(stage.ema)) if stage.ema else None
-        if self.average is not None:
-            self.average.requires_grad_(False)
+        self.average = _moving_average(model, stage.ema) if stage.ema else None
         self.step_model = torch.compile(self.model) if stage.compile else self.model
-        self._evidence: ConfusionEvidence | None = None
+        self._evidence: list[ConfusionEvidence] = []
         self._sums: dict[str, list[Tensor]] = {}
 
     @property
@@ -76,25 +75,22 @@ class SemanticModule(L.LightningModule):
         dtype = self.classes.id_dtype
         pairs = zip(predicted.cpu().numpy().astype(dtype), batch.label.cpu().numpy().astype(dtype), batch.keys, strict=True)
         for ids, truth, key in pairs:
-            row = observe_confusion(LabelMap(ids, self.classes), LabelMap(truth, self.classes), key)
-            self._evidence = row if self._evidence is None else self._evidence + row
+            self._evidence.append(observe_confusion(LabelMap(ids, self.classes), LabelMap(truth, self.classes), key))
 
     def on_validation_epoch_end(self) -> None:
-        if self._evidence is None:
-            return
-        counts = torch.from_numpy(self._evidence.counts.sum(0)).to(self.device)
-        ignored = torch.tensor([int(self._evidence.ignored.sum())], device=self.device)
-        if self.trainer.world_size > 1:
-            counts, ignored = self.all_gather(counts).sum(0), self.all_gather(ignored).sum(0)
-        pooled = ConfusionEvidence(counts.cpu().numpy()[None], ignored.cpu().numpy(), ("all",), self.classes)
-        scores = score_confusion(pooled)
-        values = {"val/miou": scores.mean_iou, "val/accuracy": scores.pixel_accuracy, "val/scored_share": scores.scored_share}
+        kinds = len(self.classes)
+        evidence = ConfusionEvidence.concatenate(self._evidence) if self._evidence else None
+        counts = torch.from_numpy(evidence.pooled if evidence else np.zeros((kinds, kinds + 1), np.int64)).to(self.device)
+        ignored = torch.tensor([int(evidence.ignored.sum()) if evidence else 0], device=self.device)
+        counts, ignored = self._over_processes(counts, "sum"), self._over_processes(ignored, "sum")
+        scores = score_confusion(ConfusionEvidence(self.classes, ("all",), counts.cpu().numpy()[None], ignored.cpu().numpy()))
+        values = {"val/miou": scores.miou, "val/accuracy": scores.pixel_accuracy, "val/share_scored": scores.share_scored}
         values |= {f"val/iou/{name}": float(iou) for name, iou in zip(self.classes.names, scores.iou, strict=True)}
         for name in ("train/loss", "val/loss"):
             if self._sums.get(name):
-                values[name] = self.all_gather(torch.stack(self._sums[name]).mean()).mean().item()
+                values[name] = self._over_processes(torch.stack(self._sums[name]).mean(), "mean").item()
         self.log_dict({name: torch.tensor(value) for name, value in values.items()}, rank_zero_only=False)
-        self._evidence, self._sums = None, {}
+        self._evidence, self._sums = [], {}
 
     def configure_optimizers(self) -> Any:
         for name, parameter in self.model.named_parameters():
@@ -106,8 +102,17 @@ class SemanticModule(L.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def _over_processes(self, value: Tensor, how: str) -> Tensor:
+        reduced: Tensor = self.trainer.strategy.reduce(value, reduce_op=how)
+        return reduced
+
     def _image(self, batch: Batch) -> Tensor:
         return batch.image.contiguous(memory_format=torch.channels_last) if self.stage.channels_last else batch.image
+
+
+def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    return average.requires_grad_(False)
 
 
 def total_loss(output: Output, batch: Batch, loss: nn.Module, ignore_id: int) -> Tensor:

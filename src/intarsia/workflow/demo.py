@@ -38,7 +38,7 @@ def demo(
         device: where it runs.
         console: where to print.
     """
-    from intarsia.data.formats.image import write_image
+    from intarsia.data.formats import write_image
     from intarsia.viz.panel import panel
     from intarsia.workflow.predict import predict
     from intarsia.workflow.predictors import open_predictor

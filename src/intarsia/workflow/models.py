@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from intarsia.models import SEMANTIC, describe_model
+from intarsia.models import SEMANTIC, ModelDescription, describe_model
 
 __all__ = ["describe", "list_models"]
 
 
-def list_models() -> list[dict[str, Any]]:
+def list_models() -> list[ModelDescription]:
     """Every architecture, as `describe` says it."""
     return [describe(name) for name in SEMANTIC.names]
 
 
-def describe(name: str) -> dict[str, Any]:
-    """Name, one-line summary, default encoder (None if it has its own trunk) and options with defaults.
+def describe(name: str) -> ModelDescription:
+    """What the architecture called `name` is, and its options with their defaults.
 
     Raises:
         UnknownNameError: with the nearest names.

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intarsia.core import DataError, Predictor, Segmentation, SettingsError
-from intarsia.data.formats import write_mask
-from intarsia.data.formats.image import IMAGE_SUFFIXES, read_image, write_image
+from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
@@ -83,7 +82,7 @@ def find_images(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
         elif path.is_file():
             found.setdefault(path, Path(path.name))
         else:
-            matches = sorted(Path(match) for match in glob.iglob(str(given), recursive=True)  # noqa: PTH207 - the pattern may be absolute)
+            matches = sorted(Path(match) for match in glob.iglob(str(given), recursive=True))  # noqa: PTH207 - may be absolute
             files = [p for p in matches if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
             if not files:
                 raise SettingsError(f"There is no file, folder or match for {str(given)!r}. Check the path; quote a pattern.")
@@ -100,9 +99,11 @@ def find_images(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
 def _distinct_names(found: dict[Path, Path]) -> list[str]:
     """The stem where it is alone; a.jpg and a.png become a.jpg and a.png; files of one name from two folders keep the folder."""
     names = [name.with_suffix("").as_posix() for name in found.values()]
-    for finer in (lambda path, name: name.as_posix(), lambda path, name: path.resolve().as_posix().lstrip("/").replace(":", "")):
+    with_suffix = [name.as_posix() for name in found.values()]
+    with_folder = [path.resolve().as_posix().lstrip("/").replace(":", "") for path in found]
+    for finer in (with_suffix, with_folder):
         count = Counter(names)
-        names = [finer(p, n) if count[old] > 1 else old for old, (p, n) in zip(names, found.items(), strict=True)]
+        names = [longer if count[name] > 1 else name for name, longer in zip(names, finer, strict=True)]
     return names
 
 

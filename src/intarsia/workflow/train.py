@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,18 +134,14 @@ def train(
             raise SystemExit(0)  # one process of a parallel training evaluates and reports
         previous = result.best
 
-    from intarsia.workflow.evaluate import evaluate
+    from intarsia.inference import load
+    from intarsia.training import read_history
+    from intarsia.workflow.evaluate import evaluate, write_results
 
-    evaluation = evaluate(
-        dataset, model=folder / BEST, device=device, out=folder, title=f"{plan.stages[-1].model} on {dataset.name}"
-    )
+    predictor = load(folder / BEST, device=device)
+    evaluation = evaluate(dataset, model=predictor)
+    write_results(folder, evaluation, predictor, dataset, history=read_history(folder), recipe=plan)
     return Run(folder, folder / BEST, plan, evaluation, folder / "report.html")
-
-
-def command_line() -> str:
-    """The command that runs now, as a person would type it."""
-    name = Path(sys.argv[0]).name
-    return shlex.join(["intarsia" if name in ("intarsia", "__main__.py") else name, *sys.argv[1:]])
 
 
 def _recipe(

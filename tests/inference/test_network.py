@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import intarsia
+from intarsia.core import ClassSpace, DataError, LabelMap, Predictor, SettingsError
+from intarsia.data.formats import write_image
+from intarsia.data.preprocessing import Preprocessing
+from intarsia.inference import ModelCard, SemanticNetwork, choose_device, load, write_model
+from intarsia.models import ModelSpec
+
+SPACE = ClassSpace.from_names(["sky", "car", "person"])
+
+
+def network(fit_hw=None, channels=3) -> SemanticNetwork:
+    torch.manual_seed(0)
+    spec = ModelSpec("unet", num_classes=3, in_channels=channels, options={"width": 4, "depth": 2})
+    return SemanticNetwork(spec.build(), ModelCard(spec, SPACE, Preprocessing((0.4,) * channels, (0.2,) * channels, fit_hw)))
+
+
+@pytest.fixture
+def photo():
+    return np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+
+
+def test_path_array_and_picture_give_the_same_map(photo, tmp_path):
+    predictor = network()
+    path = write_image(tmp_path / "photo.png", photo)
+    by_array = predictor(photo)
+    assert isinstance(predictor, Predictor)
+    assert isinstance(by_array, LabelMap)
+    assert by_array.size_hw == (37, 53)
+    assert by_array.ids.dtype == np.uint8
+    for given in (path, str(path), Image.fromarray(photo)):
+        assert np.array_equal(predictor(given).ids, by_array.ids)
+
+
+def test_the_decision_is_the_largest_of_the_enlarged_scores(photo):
+    """Fitted to a smaller box: scores are enlarged to the photo's size before the decision, not ids after it."""
+    predictor = network(fit_hw=(16, 24))
+    small = predictor.preprocessing.fit(photo)
+    assert small.shape == (16, 23, 3)
+    logits = predictor.model(torch.from_numpy(predictor.preprocessing.normalize(small))[None]).logits
+    large = torch.nn.functional.interpolate(logits, (37, 53), mode="bilinear", align_corners=False)
+    assert np.array_equal(predictor(photo).ids, large.argmax(1)[0].numpy())
+
+
+def test_probabilities_come_when_asked_for(photo):
+    result = network()(photo, prob=True)
+    assert result.prob.shape == (3, 37, 53)
+    assert np.allclose(result.prob.sum(0), 1, atol=1e-5)
+    assert np.array_equal(result.prob.argmax(0), result.ids)
+    assert network()(photo).prob is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (16, 16), (31, 7)])
+def test_any_size_in_the_same_size_out(size):
+    image = np.zeros((*size, 3), np.uint8)
+    assert network()(image).size_hw == size
+    assert network(fit_hw=(20, 20))(image).size_hw == size
+
+
+def test_grey_and_alpha_images_go_through_a_color_network(photo):
+    predictor = network()
+    assert predictor(photo[..., 0]).size_hw == (37, 53)
+    assert np.array_equal(predictor(np.dstack([photo, photo[..., :1]])).ids, predictor(photo).ids)
+    with pytest.raises(DataError, match="An image has 6 channels and the network was made for 3"):
+        predictor(np.dstack([photo, photo]))
+
+
+def test_a_loaded_file_predicts_as_the_network_that_was_saved(photo, tmp_path):
+    predictor = network(fit_hw=(20, 30))
+    path = write_model(tmp_path / "best.safetensors", predictor.model, predictor.card)
+    again = load(path)
+    assert again.name == "unet"
+    assert again.classes == SPACE
+    assert np.array_equal(again(photo).ids, predictor(photo).ids)
+    assert isinstance(again.model, torch.nn.Module)
+    assert intarsia.load is load
+
+
+def test_things_that_are_no_image_or_device_are_refused():
+    with pytest.raises(DataError, match="A list is not an image"):
+        network()([[1, 2]])
+    with pytest.raises(SettingsError, match="The device 'abacus' cannot be used here"):
+        choose_device("abacus")

@@ -1,0 +1,169 @@
+"""Whole trainings of a tiny network on a few drawn squares."""
+
+import io
+import os
+import signal
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from intarsia.core import ClassSpace, LabelMap, Sample, SettingsError
+from intarsia.inference import load, read_model_card
+from intarsia.recipes import Stage
+from intarsia.training import Machine, TrainingInterrupted, read_history, train_stage
+
+SPACE = ClassSpace.from_names(["ground", "square", "disc"])
+STAGE = Stage(options={"width": 6, "depth": 2}, epochs=3, lr=5e-3, scale=(0.8, 1.25))
+
+
+class Shapes:
+    """A square or a disc of random colour on another random colour."""
+
+    name, task, classes, notes = "shapes", "semantic", SPACE, ()
+
+    def __init__(self, train: int = 16, val: int = 4) -> None:
+        splits = {"train": train, "val": val}
+        self.splits = MappingProxyType({name: [f"{name}/{i}" for i in range(count)] for name, count in splits.items() if count})
+
+    def read(self, key: str) -> Sample:
+        rng = np.random.default_rng([len(key), int(key.split("/")[1])])
+        y, x = np.mgrid[:32, :32]
+        top, left, kind = *rng.integers(6, 26, 2), int(rng.integers(1, 3))
+        inside = np.maximum(abs(y - top), abs(x - left)) < 6 if kind == 1 else (y - top) ** 2 + (x - left) ** 2 < 40
+        label = np.where(inside, kind, 0).astype(np.uint8)
+        colors = rng.integers(0, 256, (2, 3))
+        image = colors[inside.astype(int)] + rng.integers(-20, 20, (32, 32, 3))
+        return Sample(image.clip(0, 255).astype(np.uint8), (LabelMap(label, SPACE),), key)
+
+
+def run(out, stage=STAGE, *, dataset=None, console=None, resume=False, seed=0, **machine):
+    console = console or Console(file=io.StringIO())
+    chosen = Machine(device="cpu", **machine)
+    return train_stage(stage, dataset or Shapes(), out, seed=seed, machine=chosen, console=console, resume=resume)
+
+
+def weights(path):
+    return {name: tensor.numpy() for name, tensor in load_file(path).items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    text = io.StringIO()
+    out = tmp_path_factory.mktemp("run")
+    return run(out, console=Console(file=text, width=200)), text.getvalue(), out
+
+
+def test_a_training_leaves_its_files_and_says_what_it_does(finished):
+    result, text, out = finished
+    assert {p.name for p in out.iterdir()} == {"best.safetensors", "last.safetensors", "results.csv"}
+    assert "million parameters, random initialisation" in text
+    assert "class weights (share of pixels, weight): ground" in text
+    assert "for 3 epochs" in text
+    assert "epoch 3/3  loss" in text
+    assert result.stage.batch == 4
+    assert result.stage.crop == (32, 32)
+    assert len(result.stage.class_weights) == 3
+
+
+def test_history_and_model_file_hold_the_scores(finished):
+    result, _, out = finished
+    history = read_history(out)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+    assert {"lr", "val/loss", "val/miou", "val/iou/disc", "val/share_scored"} <= history[0].keys()
+    best = max(history, key=lambda row: row["val/miou"])
+    card = read_model_card(result.best)
+    assert card.scores["val/miou"] == pytest.approx(best["val/miou"], abs=1e-5)
+    assert card.history["epoch"] == best["epoch"] == result.best_epoch + 1
+    assert card.classes == SPACE
+
+
+def test_validation_score_is_that_of_the_saved_network(finished):
+    """The mIoU of the log, computed in batches while training, is what the model file reaches on the images one by one."""
+    from intarsia.evaluation import evaluate
+
+    result, _, _ = finished
+    evaluation = evaluate(load(result.best, device="cpu"), Shapes(), "val")
+    assert evaluation.scores.miou == pytest.approx(read_model_card(result.best).scores["val/miou"], abs=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(finished, tmp_path):
+    result, _, _ = finished
+    assert equal(weights(run(tmp_path / "again").last), weights(result.last))
+    assert not equal(weights(run(tmp_path / "other", seed=1).last), weights(result.last))
+
+
+class Impatient(Console):
+    """Presses Ctrl-C when it reads that the second epoch is over."""
+
+    def print(self, *objects, **options):
+        super().print(*objects, **options)
+        if str(objects[0]).startswith("epoch 2/3"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("extra", [{}, {"ema": 0.9}, {"optimizer": "sgd", "schedule": "cosine", "patience": 5}])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra):
+    stage = replace(STAGE, **extra)
+    whole = run(tmp_path / "whole", stage)
+    with pytest.raises(TrainingInterrupted):
+        run(tmp_path / "broken", stage, console=Impatient(file=io.StringIO()))
+    assert (tmp_path / "broken" / "last.ckpt").exists()
+    torch.manual_seed(12345)  # whatever happened in between
+    resumed = run(tmp_path / "broken", whole.stage, resume=True)
+    assert equal(weights(resumed.last), weights(whole.last))
+    assert equal(weights(resumed.best), weights(whole.best))
+    assert [row["val/miou"] for row in resumed.history] == [row["val/miou"] for row in whole.history]
+
+
+def test_the_moving_average_is_what_is_saved(tmp_path):
+    plain, averaged = run(tmp_path / "a"), run(tmp_path / "b", replace(STAGE, ema=0.9))
+    assert not equal(weights(plain.last), weights(averaged.last))
+    assert weights(plain.last).keys() == weights(averaged.last).keys()
+
+
+def test_frozen_parameters_stay_and_initialisation_is_said(finished, tmp_path):
+    result, _, _ = finished
+    text = io.StringIO()
+    start = weights(result.best)
+    first = next(iter(start)).split(".")[0]
+    stage = replace(STAGE, init=str(result.best), frozen=(first,), epochs=1)
+    done = weights(run(tmp_path, stage, console=Console(file=text, width=200)).last)
+    assert "initialised from best.safetensors" in text.getvalue()
+    frozen = [name for name in start if name.startswith(first)]
+    assert all(np.array_equal(start[name], done[name]) for name in frozen)
+    assert any(not np.array_equal(start[name], done[name]) for name in start if name not in frozen)
+
+
+def test_workers_change_nothing(finished, tmp_path):
+    result, _, _ = finished
+    assert equal(weights(run(tmp_path, workers=1).last), weights(result.last))
+
+
+def test_patience_stops_early(tmp_path):
+    stage = replace(STAGE, lr=1e-9, patience=1, epochs=8, schedule="constant", warmup=0.0)
+    assert len(run(tmp_path, stage).history) < 8
+
+
+def test_a_missing_split_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="shapes has no split 'val'; it has train"):
+        run(tmp_path, dataset=Shapes(val=0))
+
+
+def test_class_weights_that_mean_nothing_are_refused(tmp_path):
+    with pytest.raises(SettingsError, match="class_weights is 'heavy'"):
+        run(tmp_path, replace(STAGE, class_weights="heavy"))
+
+
+def test_an_unknown_logger_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="no logger called 'notebook'"):
+        run(tmp_path, loggers=("notebook",))

@@ -1,0 +1,46 @@
+import pytest
+
+from intarsia.recipes import Stage
+from intarsia.training.plan import Cost, choose_batch, choose_sizes, decide, fit_to_budget
+
+
+@pytest.mark.parametrize(
+    ("stage", "sizes", "fit", "crop"),
+    [
+        (Stage(), [(128, 128)] * 3, None, (128, 128)),
+        (Stage(), [(360, 480)] * 3, None, (360, 480)),
+        (Stage(), [(1024, 2048)] * 3, (256, 512), (256, 512)),
+        (Stage(), [(256, 256), (300, 400), (520, 696)], None, (256, 256)),
+        (Stage(), [(3000, 4000), (4000, 3000), (3000, 4000)], (512, 512), (256, 256)),
+        (Stage(imgsz=(120, 160)), [(360, 480)], (120, 160), (120, 160)),
+        (Stage(imgsz=(120, 160), crop=(96, 96)), [(360, 480)], (120, 160), (96, 96)),
+        (Stage(), [(100, 80), (90, 70)], None, (95, 75)),
+    ],
+)
+def test_sizes_follow_the_data(stage, sizes, fit, crop):
+    assert choose_sizes(stage, sizes) == (fit, crop)
+
+
+@pytest.mark.parametrize(
+    ("images", "gpu", "batch"), [(1, False, 1), (4, False, 2), (12, False, 3), (367, False, 8), (367, True, 16)]
+)
+def test_batch_leaves_a_few_steps_in_an_epoch(images, gpu, batch):
+    assert choose_batch(images, gpu=gpu) == batch
+
+
+def test_what_is_given_stays_and_the_rest_is_filled_in():
+    filled = decide(Stage(lr=0.5, epochs=3), [(64, 64)], 40, pretrained=False, gpu=False)
+    assert (filled.lr, filled.epochs, filled.batch, filled.crop, filled.precision) == (0.5, 3, 8, (64, 64), "32")
+    assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-3
+    assert decide(Stage(), [(64, 64)], 40, pretrained=True, gpu=False).lr == pytest.approx(1e-3 / 3)
+    assert decide(Stage(optimizer="sgd"), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-2
+
+
+def test_a_time_budget_chooses_the_epochs():
+    cost = Cost(step_s=2.0, memory_bytes=3 << 30)
+    # an epoch: 10 steps of 2 s and 3 validation batches at a third of a step: 22 s
+    assert cost.total_s(10, 3, 1) == pytest.approx(22)
+    assert fit_to_budget(Stage(time_s=100.0), cost, 10, 3).epochs == 4
+    assert fit_to_budget(Stage(time_s=1.0), cost, 10, 3).epochs == 1
+    assert fit_to_budget(Stage(epochs=7), cost, 10, 3).epochs == 7
+    assert cost.sentence(10, 3, 38) == "about 14 min for 38 epochs, 3.0 GB"
