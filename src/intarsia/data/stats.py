@@ -123,8 +123,9 @@ def image_statistics(dataset: Dataset, keys: Sequence[str], *, limit: int = 200)
         raise DataError(f"{dataset.name} has no image to look at: the list of keys is empty.")
     looked = [_look(key, dataset.read(key).image) for key in _spread(keys, limit)]
     first_with = {len(look.mean): look.key for look in looked}
-    channels = 3 if len(first_with) > 1 and set(first_with) <= {1, 3, 4} else len(looked[0].mean)
-    if len(first_with) > 1 and channels != 3:
+    mixed = len(first_with) > 1
+    channels = 3 if mixed else len(looked[0].mean)
+    if mixed and not set(first_with) <= {1, 3, 4}:
         found = ", ".join(f"{key} has {count}" for count, key in sorted(first_with.items()))
         raise DataError(f"A network takes one number of channels, and {found}. Convert the images to one kind.")
     counts = np.array([look.size_hw[0] * look.size_hw[1] for look in looked], np.float64)[:, None]
