@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from intarsia.core import SettingsError
 from intarsia.encoders import _weights, create_encoder
-from intarsia.encoders._weights import inflate_input, pretrained_state
+from intarsia.encoders._weights import inflate_input, normalization, pretrained_state
 from intarsia.models import create_model
 
 
@@ -127,3 +127,9 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "other.pth")
     with pytest.raises(SettingsError, match=r"other\.pth is not a state dict: its entry 'epoch' is not a tensor"):
         pretrained_state(str(tmp_path / "other.pth"), "resnet18")
+
+
+def test_normalization_is_that_of_the_classifier() -> None:
+    assert normalization("resnet18") == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert normalization("mixer_b16_224.goog_in21k") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert normalization("not a model of timm") == normalization("resnet18")

@@ -32,6 +32,8 @@ def test_what_is_given_stays_and_the_rest_is_filled_in():
     filled = decide(Stage(lr=0.5, epochs=3), [(64, 64)], 40, pretrained=False, gpu=False)
     assert (filled.lr, filled.epochs, filled.batch, filled.crop, filled.precision) == (0.5, 3, 8, (64, 64), "32")
     assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-3
+    assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).epochs == 50
+    assert decide(Stage(time_s=60.0), [(64, 64)], 40, pretrained=False, gpu=False).epochs is None
     assert decide(Stage(), [(64, 64)], 40, pretrained=True, gpu=False).lr == pytest.approx(1e-3 / 3)
     assert decide(Stage(optimizer="sgd"), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-2
 
@@ -40,7 +42,8 @@ def test_a_time_budget_chooses_the_epochs():
     cost = Cost(step_s=2.0, memory_bytes=3 << 30)
     # an epoch: 10 steps of 2 s and 3 validation batches at a third of a step: 22 s
     assert cost.total_s(10, 3, 1) == pytest.approx(22)
-    assert fit_to_budget(Stage(time_s=100.0), cost, 10, 3).epochs == 4
+    assert fit_to_budget(Stage(time_s=100.0), cost, 10, 3) == Stage(epochs=4), "the budget is gone, the choice is frozen"
+    assert fit_to_budget(Stage(time_s=100.0, epochs=3), cost, 10, 3).epochs == 3
     assert fit_to_budget(Stage(time_s=1.0), cost, 10, 3).epochs == 1
     assert fit_to_budget(Stage(epochs=7), cost, 10, 3).epochs == 7
     assert cost.sentence(10, 3, 38) == "about 14 min for 38 epochs, 3.0 GB"

@@ -13,10 +13,7 @@ import numpy as np
 
 from intarsia.core import Array, DataError
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Preprocessing", "resize_image", "resize_label"]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+__all__ = ["Preprocessing", "resize_image", "resize_label"]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from urllib.request import Request, urlopen
 
 import timm
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from intarsia.core import SettingsError
 
-__all__ = ["check_state", "inflate_input", "load_strictly", "load_weights", "pretrained_state"]
+__all__ = ["check_state", "inflate_input", "load_strictly", "load_weights", "normalization", "pretrained_state"]
 
 _RANDOM = "random initialisation"
 
@@ -68,6 +69,12 @@ def pretrained_state(weights: str, imagenet: str | None) -> tuple[dict[str, Tens
             "random weights."
         )
     return None, f"{_RANDOM} ({note})"
+
+
+def normalization(imagenet: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the three colours that a timm classifier was trained with, on the scale [0, 1]."""
+    config = timm.models.get_pretrained_cfg(imagenet)
+    return (tuple(config.mean), tuple(config.std)) if config is not None else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 def _find_imagenet(name: str | None) -> tuple[Path | None, str]:

@@ -1,6 +1,8 @@
 """Training on Lightning; no other room knows it."""
 
 from intarsia.training.checkpoints import read_history
-from intarsia.training.fit import Machine, StageResult, TrainingInterrupted, train_stage
+from intarsia.training.fit import StageResult, train_stage
+from intarsia.training.interrupt import TrainingInterrupted
+from intarsia.training.machine import Machine
 
 __all__ = ["Machine", "StageResult", "TrainingInterrupted", "read_history", "train_stage"]

@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
+from torch import nn
 
-from intarsia.core import Dataset, IntarsiaError, SettingsError
+from intarsia.core import Dataset, SettingsError
 from intarsia.data.collate import collate
-from intarsia.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from intarsia.data.preprocessing import Preprocessing
 from intarsia.data.stats import ImageStatistics, auto_class_weights, class_pixels, image_statistics
 from intarsia.data.transforms import Augmentation
-from intarsia.inference import ModelCard, choose_device, initialise
+from intarsia.encoders import normalization
+from intarsia.inference import ModelCard, choose_device, initialise, read_model_card
 from intarsia.losses import create_loss, takes_class_weight
 from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
 from intarsia.training.checkpoints import BEST, LAST, RESUME, Checkpoints
+from intarsia.training.interrupt import interruptible
 from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples
+from intarsia.training.machine import Machine, quiet_lightning
 from intarsia.training.plan import Cost, decide, fit_to_budget, measure_step
 from intarsia.training.progress import EpochLines
 from intarsia.training.semantic import SemanticModule
 
-__all__ = ["Machine", "StageResult", "TrainingInterrupted", "train_stage"]
+__all__ = ["StageResult", "train_stage"]
 
 
 PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-class TrainingInterrupted(IntarsiaError):
-    """Somebody pressed Ctrl-C; everything is saved."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a training runs; none of it changes what is learnt.
-
-    Args:
-        device: "auto", "cpu", "cuda", "mps".
-        devices, nodes: processes on each machine, and machines.
-        workers: processes that prepare batches; None: 0 on a CPU, whose cores the network needs, else 4.
-        loggers: names of Lightning's loggers to write to beside results.csv: "tensorboard", "wandb", "mlflow".
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    workers: int | None = None
-    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +84,7 @@ def train_stage(
             raise SettingsError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits) or 'none'}.")
     train_keys, val_keys = dataset.splits["train"], dataset.splits["val"]
     device = choose_device(machine.device)
-    _quiet_lightning()
+    quiet_lightning()
     torch.manual_seed(seed)
 
     look = image_statistics(dataset, train_keys)
@@ -128,7 +105,9 @@ def train_stage(
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     say(f"{stage.model}{f' on {stage.encoder}' if stage.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
 
-    preprocessing = _preprocessing(look, stage, pretrained)
+    preprocessing = _preprocessing(look, stage, model, spec, pretrained)
+    if resume and (out / LAST).exists():
+        preprocessing = read_model_card(out / LAST).preprocessing
     train, val = FittedSamples(dataset, train_keys, preprocessing), FittedSamples(dataset, val_keys, preprocessing)
     stage = _class_weights(stage, dataset, train_keys, say)
     loss = create_loss(
@@ -152,7 +131,7 @@ def train_stage(
         augmentation,
         batch=stage.batch or 1,
         seed=seed,
-        workers=_workers(machine, device),
+        workers=machine.workers_for(device),
         pin_memory=device.type == "cuda",
     )
     callbacks: list[Callback] = [EpochLines(console), checkpoints]
@@ -165,7 +144,7 @@ def train_stage(
         num_nodes=machine.nodes,
         strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
         precision=PRECISION[stage.precision or "32"],
-        logger=_loggers(machine.loggers, out),
+        logger=machine.open_loggers(out),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -175,17 +154,23 @@ def train_stage(
         log_every_n_steps=max(1, min(50, steps_per_epoch)),
         default_root_dir=out,
     )
-    with _interruptible():
+    with interruptible():
         trainer.fit(module, datamodule=data, ckpt_path=out / RESUME if resume else None)
     if trainer.is_global_zero:
         (out / RESUME).unlink(missing_ok=True)  # a finished run has nothing to resume
     return StageResult(stage, out / BEST, out / LAST, checkpoints.best_epoch, trainer.is_global_zero, checkpoints.history)
 
 
-def _preprocessing(look: ImageStatistics, stage: Stage, pretrained: bool) -> Preprocessing:
-    if pretrained and look.channels == 3:
-        return Preprocessing(IMAGENET_MEAN, IMAGENET_STD, stage.imgsz)
-    return Preprocessing(tuple(look.mean), tuple(max(s, 1e-6) for s in look.std), stage.imgsz)
+def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: ModelSpec, pretrained: bool) -> Preprocessing:
+    """Images are brought to the scale that trained weights know, else to that of the training images."""
+    mean, std = look.mean, tuple(max(s, 1e-6) for s in look.std)
+    if stage.init:
+        before = read_model_card(stage.init).preprocessing
+        if before.in_channels == look.channels:
+            mean, std = before.mean, before.std
+    elif pretrained and look.channels == 3:
+        mean, std = normalization(getattr(model, "imagenet", None) or spec.encoder or "")
+    return Preprocessing(mean, std, stage.imgsz)
 
 
 def _class_weights(stage: Stage, dataset: Dataset, keys: Sequence[str], say: Callable[[str], None]) -> Stage:
@@ -246,65 +231,5 @@ def _describe(
     )
 
 
-def _workers(machine: Machine, device: torch.device) -> int:
-    if machine.workers is not None:
-        return machine.workers
-    return 0 if device.type == "cpu" else 4
-
-
-def _loggers(names: Sequence[str], out: Path) -> list[Any] | bool:
-    from lightning.pytorch import loggers
-
-    known: dict[str, Callable[[], Any]] = {
-        "tensorboard": lambda: loggers.TensorBoardLogger(out, name="", version="tensorboard"),
-        "wandb": lambda: loggers.WandbLogger(save_dir=out, project="intarsia", name=out.name),
-        "mlflow": lambda: loggers.MLFlowLogger(experiment_name="intarsia", run_name=out.name, save_dir=str(out / "mlruns")),
-    }
-    made = []
-    for name in names:
-        if name not in known:
-            raise SettingsError(f"There is no logger called {name!r}; known: {', '.join(known)}.")
-        try:
-            made.append(known[name]())
-        except ModuleNotFoundError as error:
-            package = name if name != "tensorboard" else "'intarsia[tensorboard]'"
-            raise SettingsError(
-                f"The logger {name!r} needs a package that is not installed. Run: pip install {package}"
-            ) from error
-    return made or False
-
-
 def _speaker(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C becomes an exception that passes through Lightning's callbacks, which save; Lightning itself would exit."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise TrainingInterrupted("interrupted")
-
-    try:
-        before = signal.signal(signal.SIGINT, interrupt)
-    except ValueError:  # not in the main thread, where no signal arrives
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _quiet_lightning() -> None:
-    """Lightning's own lines about devices and loaders say what we say better, or do not apply."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        r".*does not have many workers.*",
-        r".*GPU available but not used.*",
-        r".*The `srun` command is available.*",
-        r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
-        r".*isinstance\(treespec, LeafSpec\).*",
-    ):
-        warnings.filterwarnings("ignore", message=message)

@@ -59,7 +59,7 @@ def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int,
         batch=stage.batch or choose_batch(train_images, gpu=gpu),
         lr=stage.lr or (base / 3 if pretrained else base),
         precision=stage.precision or ("bf16" if bf16 else "32"),
-        epochs=stage.epochs or 50,
+        epochs=stage.epochs or (None if stage.time_s else 50),
     )
 
 
@@ -116,11 +116,14 @@ def measure_step(module: SemanticModule, batch: Batch, device: torch.device, *, 
 
 
 def fit_to_budget(stage: Stage, cost: Cost, steps_per_epoch: int, val_batches: int) -> Stage:
-    """The number of epochs that a time budget pays for, at least one. The choice is frozen in the recipe."""
+    """The number of epochs that a time budget pays for, at least one and at most those asked for.
+
+    The budget is then gone from the stage: the choice is frozen, and a resumed run keeps it.
+    """
     if stage.time_s is None:
         return stage
-    one = cost.total_s(steps_per_epoch, val_batches, 1)
-    return replace(stage, epochs=max(1, int(stage.time_s / one)))
+    paid = max(1, int(stage.time_s / cost.total_s(steps_per_epoch, val_batches, 1)))
+    return replace(stage, epochs=min(paid, stage.epochs or paid), time_s=None)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,0 +1,81 @@
+"""Where a training runs, and what it reports to."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import loggers as pl_loggers
+
+from intarsia.core import SettingsError
+
+__all__ = ["Machine", "quiet_lightning"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs; none of it changes what is learnt.
+
+    Args:
+        device: "auto", "cpu", "cuda", "mps".
+        devices, nodes: processes on each machine, and machines.
+        workers: processes that prepare batches; None: 0 on a CPU, whose cores the network needs, else 4.
+        loggers: names of Lightning's loggers to write to beside results.csv: "tensorboard", "wandb", "mlflow".
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    workers: int | None = None
+    loggers: tuple[str, ...] = ()
+
+    def workers_for(self, device: torch.device) -> int:
+        """How many processes prepare batches."""
+        if self.workers is not None:
+            return self.workers
+        return 0 if device.type == "cpu" else 4
+
+    def open_loggers(self, out: Path) -> list[Any] | bool:
+        """Lightning's loggers, writing under `out`; False for none.
+
+        Raises:
+            SettingsError: a name that is not known, or whose package is not installed.
+        """
+        known: dict[str, Callable[[], Any]] = {
+            "tensorboard": lambda: pl_loggers.TensorBoardLogger(out, name="", version="tensorboard"),
+            "wandb": lambda: pl_loggers.WandbLogger(save_dir=out, project="intarsia", name=out.name),
+            "mlflow": lambda: pl_loggers.MLFlowLogger(
+                experiment_name="intarsia", run_name=out.name, save_dir=str(out / "mlruns")
+            ),
+        }
+        made = []
+        for name in self.loggers:
+            if name not in known:
+                raise SettingsError(f"There is no logger called {name!r}; known: {', '.join(known)}.")
+            try:
+                made.append(known[name]())
+            except ModuleNotFoundError as error:
+                package = name if name != "tensorboard" else "'intarsia[tensorboard]'"
+                raise SettingsError(
+                    f"The logger {name!r} needs a package that is not installed: pip install {package}"
+                ) from error
+        return made or False
+
+
+def quiet_lightning() -> None:
+    """Lightning's own lines about devices and loaders say what we say better, or do not apply."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*GPU available but not used.*",
+        r".*The `srun` command is available.*",
+        r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
+        r".*isinstance\(treespec, LeafSpec\).*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
