@@ -34,12 +34,17 @@ def test_write_then_read_is_the_identity_for_overlapping_classes(tmp_path: Path,
 
 
 def test_folders_per_class_text_sources_and_background_without_a_file(tmp_path: Path) -> None:
-    classes = ClassSpace.from_dict({"classes": ["background", {"name": "cell", "values": ["Zelle"]}, "nucleus"]})
+    cell = {"name": "cell", "values": ["Zelle"]}
+    classes = ClassSpace.from_dict({"classes": ["background", cell, "nucleus"], "ignore": ["void"]})
     write_binary(tmp_path / "Zelle" / "a.png", np.array([[True, False, False]]))
     write_binary(tmp_path / "nucleus" / "a.png", np.array([[False, True, False]]))
     back = read_class_files(tmp_path, "a", classes)
     assert isinstance(back, LabelMap)
     assert back.ids.tolist() == [[1, 2, 0]]
+    write_binary(tmp_path / "a_void.png", np.array([[False, False, True]]))
+    back = read_class_files(tmp_path, "a", classes)
+    assert isinstance(back, LabelMap)
+    assert back.ids.tolist() == [[1, 2, 255]]
 
 
 def test_without_a_background_uncovered_pixels_have_no_class(tmp_path: Path) -> None:

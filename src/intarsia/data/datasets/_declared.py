@@ -15,7 +15,17 @@ from intarsia.core import ClassSpace, ClassSpaceError, DataError
 from intarsia.core.class_space import Source
 from intarsia.data.formats._files import write_bytes
 
-__all__ = ["TOML", "YAML", "classes_from", "read_classes", "read_toml", "read_yaml", "write_classes", "yaml_classes"]
+__all__ = [
+    "TOML",
+    "YAML",
+    "classes_from",
+    "last_class_wins",
+    "read_classes",
+    "read_toml",
+    "read_yaml",
+    "write_classes",
+    "yaml_classes",
+]
 
 TOML = "intarsia.toml"
 YAML = "data.yaml"
@@ -61,6 +71,18 @@ def classes_from(content: Mapping[str, Any], path: Path) -> ClassSpace:
         return ClassSpace.from_dict(content)
     except ClassSpaceError as error:
         raise ClassSpaceError(f"{path}: {error}") from error
+
+
+def last_class_wins(content: Mapping[str, Any], path: Path) -> bool:
+    """Whether `overlap = "last"` is declared: a pixel in the files of several classes belongs to the last of `classes`."""
+    if "overlap" not in content:
+        return False
+    if content["overlap"] != "last" or "classes" not in content:
+        raise DataError(
+            f"{path} says overlap = {content['overlap']!r} {'beside' if 'classes' in content else 'without'} `classes`. The one "
+            'rule is overlap = "last", and `classes` gives its order.'
+        )
+    return True
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from intarsia.core import ClassSpace, DataError, SegmentationClass, default_color
 from intarsia.core.class_space import Color
+from intarsia.data.datasets._class_files import describe_class_files, read_labels
 from intarsia.data.formats import MaskValues, read_mask_values
+from intarsia.data.formats.class_files import IGNORE
 
-__all__ = ["infer_classes", "settle_binary"]
+__all__ = ["infer_classes", "infer_from_class_files", "settle_binary"]
 
+T = TypeVar("T")
 MOST_FILES = 2000
 """More masks than this are sampled at even steps; a value met later is an error that names its file."""
 MOST_VALUES = 200
@@ -73,6 +77,46 @@ def infer_classes(files: Sequence[Path]) -> tuple[ClassSpace, str]:
     return classes, _sentence(classes, total, f"{said} of {what if 'palette' in kinds or by_color else 'grey values'}")
 
 
+def infer_from_class_files(files: Sequence[Mapping[str, Path]]) -> tuple[ClassSpace, str]:
+    """A class for each name among the files of all images, after a background if any pixel is left to it, and a sentence.
+
+    Raises:
+        DataError: files that are no binary masks, that overlap, or that leave every pixel to one class.
+    """
+    named = {name for of_image in files for name in of_image} - {IGNORE}
+    names = ["background", *sorted(named - {"background"})]
+    classes = ClassSpace.from_names(names)
+
+    def count(of_image: Mapping[str, Path]) -> Counter[str]:
+        labels = read_labels(of_image, classes)
+        return Counter(labels.areas() | {IGNORE: int((labels.ids == classes.ignore_id).sum())})
+
+    looked_at = _sample(files, max(1, MOST_FILES // len(named)))
+    total: Counter[str] = Counter()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for counts in pool.map(count, looked_at):
+            total.update(counts)
+    if not total["background"] and "background" not in named:
+        names.remove("background")
+        classes = ClassSpace.from_names(names)
+    present = [name for name in names if total[name]]
+    if len(present) < 2:
+        raise DataError(
+            f"The files per class, such as {next(iter(files[0].values()))}, leave every pixel to {''.join(present) or IGNORE!r}: "
+            "there is nothing to tell apart. Were they exported before anything was drawn?"
+        )
+    pixels = sum(total.values())
+    rest = "" if "background" in named else " = the rest"
+    listed = [f"{name}{rest if name == 'background' else ''} ({total[name] / pixels:.1%})" for name in names[:12]]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    ignored = f"; ignored ({total[IGNORE] / pixels:.1%})" if total[IGNORE] else ""
+    some = f", as {len(looked_at)} of them show" if len(looked_at) < len(files) else ""
+    return classes, (
+        f"{describe_class_files(files, names)} {len(names)} classes inferred from their names{some}: "
+        f"{', '.join(listed)}{more}{ignored}. Declare them in intarsia.toml to set order and colours."
+    )
+
+
 def settle_binary(classes: ClassSpace, files: Sequence[Path]) -> tuple[ClassSpace, str | None]:
     """Two classes declared by name only, whose masks hold 0 and 255: then 255 is the second class, and not "ignore".
 
@@ -98,9 +142,12 @@ def settle_binary(classes: ClassSpace, files: Sequence[Path]) -> tuple[ClassSpac
 
 
 def _look_at_all(files: Sequence[Path]) -> list[Look]:
-    chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), MOST_FILES)).astype(int)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(_look, chosen))
+        return list(pool.map(_look, _sample(files, MOST_FILES)))
+
+
+def _sample(files: Sequence[T], most: int) -> list[T]:
+    return [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), most)).astype(int)]
 
 
 def _look(path: Path) -> Look:

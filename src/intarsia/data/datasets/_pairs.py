@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intarsia.core import DataError
+from intarsia.core import ClassSpace, DataError
+from intarsia.data.datasets._class_files import group_by_class
 from intarsia.data.formats import IMAGE_SUFFIXES
+from intarsia.data.formats.class_files import IGNORE
 
 __all__ = ["Pair", "Place", "find_pairs", "folder_places", "seeded_split", "split_by_table", "yaml_places"]
 
@@ -23,17 +25,20 @@ SPLIT_OF_FOLDER = {
     "testing": "test",
 }
 MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt")
+NO_CLASSES = {*SPLIT_OF_FOLDER, *(ending[1:] for ending in MASK_ENDINGS)}
 EXPECTED = """\
 ROOT/images/NAME.jpg   with   ROOT/masks/NAME.png        (or instances/ for object numbers), split at random, or
 ROOT/images/train/NAME.jpg    ROOT/masks/train/NAME.png  and the same for val and test, or
-ROOT/train/images/NAME.jpg    ROOT/train/masks/NAME.png  and the same for val and test"""
+ROOT/train/images/NAME.jpg    ROOT/train/masks/NAME.png  and the same for val and test;
+in place of NAME.png a binary file per class may be CLASS/NAME.png, or NAME_CLASS.png"""
 
 
 class Pair(NamedTuple):
-    """The files of one sample."""
+    """The files of one sample; `class_files` by class name stand in place of one `mask`."""
 
     image: Path
     mask: Path | None
+    class_files: Mapping[str, Path]
     instances: Path | None
 
 
@@ -112,8 +117,10 @@ def yaml_places(content: Mapping[str, Any], path: Path) -> list[Place]:
     return places
 
 
-def find_pairs(places: Sequence[Place], view: str) -> tuple[dict[str, Pair], dict[str, list[str]], list[str]]:
-    """Pair images with their truth by name.
+def find_pairs(
+    places: Sequence[Place], view: str, declared: ClassSpace | None
+) -> tuple[dict[str, Pair], dict[str, list[str]], list[str]]:
+    """Pair images with their truth by name; declared classes tell a mask per class from other names.
 
     Returns:
         The pairs by key (split and path without ending), the keys by split, and sentences about what was left aside.
@@ -133,13 +140,14 @@ def find_pairs(places: Sequence[Place], view: str) -> tuple[dict[str, Pair], dic
         if not truths:
             notes.append(f"{len(images)} images in {place.images} have no truth and were left aside; `predict` takes them.")
             continue
-        masks = _match(place.images, images, place.masks, masks) if masks else {}
+        class_files = _match_class_files(place, images, masks, declared)
+        masks = _match(place.images, images, place.masks, masks) if masks and not class_files else {}
         instances = _match(place.images, images, place.instances, instances) if instances else {}
         for name, image in images.items():
             key = f"{place.split}/{name}" if place.split else name
             if key in pairs:
                 raise DataError(f"Two images are called {key}: {pairs[key].image} and {image}. Rename one.")
-            pairs[key] = Pair(image, masks.get(name), instances.get(name))
+            pairs[key] = Pair(image, masks.get(name), class_files.get(name, {}), instances.get(name))
             splits.setdefault(place.split, []).append(key)
     if not pairs:
         missing = places[0].instances if view == "instance" else places[0].masks
@@ -227,21 +235,50 @@ def _files_by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
     return found
 
 
-def _match(images_at: Path, images: Mapping[str, Path], truths_at: Path, truths: Mapping[str, Path]) -> dict[str, Path]:
-    """The truth of each image: the file of its name, or of its name and `_mask`, `_label` ..."""
+def _match_class_files(
+    place: Place, images: Mapping[str, Path], masks: Mapping[str, Path], declared: ClassSpace | None
+) -> dict[str, dict[str, Path]]:
+    """The files per class of each image; {} if the masks are none, which they are not where as many make sense as plain masks."""
+    plain, _ = _by_name(images, masks)
+    found = group_by_class(images, masks, declared, NO_CLASSES)
+    taken = {path for files in found.values() for path in files.values()}
+    if len(taken) <= len(plain):
+        return {}
+    names = ", ".join(sorted({name for files in found.values() for name in files}))
+    without = [name for name in images if not found.get(name, {}).keys() - {IGNORE}]
+    strange = [name for name, path in masks.items() if path not in taken]
+    if without or strange:
+        lines = [f"{len(without)} of {len(images)} images in {place.images} have none: {_listed(without)}."] if without else []
+        lines += [f"{len(strange)} of {len(masks)} masks are of no image and class: {_listed(strange)}."] if strange else []
+        raise DataError(
+            f"{place.masks} holds one file per class ({names}). {' '.join(lines)} An image in which no class occurs needs an "
+            "empty file (all 0) of at least one, or it cannot be told from one that was forgotten; nothing is left out silently."
+        )
+    return found
+
+
+def _by_name(images: Iterable[str], truths: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The truth of each image that has one: the file of its name, or of its name and `_mask`, `_label` ...; and what is left."""
     left = dict(truths)
     matched = {name: left.pop(name) for name in images if name in left}
     for name in images:
         hit = next((name + ending for ending in MASK_ENDINGS if name + ending in left), None)
         if name not in matched and hit is not None:
             matched[name] = left.pop(hit)
+    return matched, left
+
+
+def _match(images_at: Path, images: Mapping[str, Path], truths_at: Path, truths: Mapping[str, Path]) -> dict[str, Path]:
+    """The truth of each image, of which none may be missing or left."""
+    matched, left = _by_name(images, truths)
     without = [name for name in images if name not in matched]
     if without or left:
         lines = [f"{len(without)} of {len(images)} images in {images_at} have no mask: {_listed(without)}."] if without else []
         lines += [f"{len(left)} of {len(truths)} masks in {truths_at} have no image: {_listed(list(left))}."] if left else []
         raise DataError(
             f"{' '.join(lines)} An image and its mask have the same name up to the ending, or the mask's goes on with _mask or "
-            "_label. Add what is missing, or move the others out of the folder; nothing is left out silently."
+            "_label; a mask per class goes on with _CLASS, declared in intarsia.toml, or lies in a folder CLASS/. Add what is "
+            "missing, or move the others out of the folder; nothing is left out silently."
         )
     return matched
 

@@ -4,15 +4,20 @@
     ROOT/images/train/NAME.jpg    ROOT/masks/train/NAME.png  and the same for val and test, or
     ROOT/train/images/NAME.jpg    ROOT/train/masks/NAME.png  and the same for val and test
 
+In place of masks/NAME.png there may be one binary file per class, at each of these places:
+
+    masks/CLASS/NAME.png          a folder per class, or
+    masks/NAME_CLASS.png          an ending per class, where the classes are declared or every image has the same endings
+
 `instances/` with object numbers may stand beside or in place of `masks/`. Classes are declared in ROOT/intarsia.toml, or in the
-data.yaml of other tools, or inferred from the masks.
+data.yaml of other tools, or inferred from the masks or their names.
 
 Licence and citation: those of the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +34,9 @@ from intarsia.core import (
     Task,
     nearest_names,
 )
-from intarsia.data.datasets._declared import TOML, YAML, classes_from, read_toml, read_yaml, yaml_classes
-from intarsia.data.datasets._inferred import infer_classes, settle_binary
+from intarsia.data.datasets._class_files import describe_class_files, read_labels
+from intarsia.data.datasets._declared import TOML, YAML, classes_from, last_class_wins, read_toml, read_yaml, yaml_classes
+from intarsia.data.datasets._inferred import infer_classes, infer_from_class_files, settle_binary
 from intarsia.data.datasets._pairs import Pair, find_pairs, folder_places, seeded_split, split_by_table, yaml_places
 from intarsia.data.formats import read_image, read_mask, read_object_ids
 
@@ -65,13 +71,14 @@ class Folder:
             raise DataError(f"There is no folder {root}.")
         toml = read_toml(root / TOML) if (root / TOML).is_file() else {}
         declared = classes_from(toml, root / TOML) if "classes" in toml else None
+        self._last_wins = last_class_wins(toml, root / TOML)
         content = read_yaml(yaml_file) if yaml_file.is_file() else None
         if content is not None:
             declared = declared or yaml_classes(content, yaml_file)
         self.name = root.resolve().name if yaml_file.name == YAML else yaml_file.stem
         self.task: Task = "instance" if view == "instance" else "semantic"
         places = yaml_places(content, yaml_file) if content is not None and leads else folder_places(root)
-        self._pairs, splits, left_aside = find_pairs(places, view)
+        self._pairs, splits, left_aside = find_pairs(places, view, declared)
         self.classes, about_classes = _settle_classes(self.name, declared, self._pairs.values())
         if "split" in toml:
             splits, about_split = split_by_table(self._pairs, toml["split"], root / TOML), None
@@ -86,7 +93,7 @@ class Folder:
         """The image and its truth.
 
         Raises:
-            DataError: an unknown key, or a file that cannot be read or does not fit the other.
+            DataError: an unknown key, a file that cannot be read or does not fit the other, or files per class that overlap.
             ClassSpaceError: a value in the mask that no class claims.
         """
         pair = self._pairs.get(key)
@@ -97,30 +104,42 @@ class Folder:
         return Sample(read_image(pair.image), (self._truth(pair),), key)
 
     def _truth(self, pair: Pair) -> Segmentation:
-        if self.task == "semantic" and pair.mask is not None:
-            return read_mask(pair.mask, self.classes)
+        labels = self._labels(pair)
+        if self.task == "semantic" and labels is not None:
+            return labels
         if pair.instances is None:
             raise DataError(f"{pair.image} has no object numbers in instances/.")
         numbers = read_object_ids(pair.instances)
         if self.task == "semantic":
             return LabelMap((numbers > 0).astype(self.classes.id_dtype), self.classes)
-        if pair.mask is None:
-            return Instances.from_ids(numbers, self.classes, 1)
-        return Instances.from_ids(numbers, self.classes, _class_of_objects(numbers, read_mask(pair.mask, self.classes), pair))
+        return Instances.from_ids(numbers, self.classes, 1 if labels is None else _class_of_objects(numbers, labels, pair))
+
+    def _labels(self, pair: Pair) -> LabelMap | None:
+        if pair.class_files:
+            return read_labels(pair.class_files, self.classes, last_wins=self._last_wins)
+        return None if pair.mask is None else read_mask(pair.mask, self.classes)
 
 
-def _settle_classes(name: str, declared: ClassSpace | None, pairs: Iterable[Pair]) -> tuple[ClassSpace, str | None]:
+def _settle_classes(name: str, declared: ClassSpace | None, pairs: Collection[Pair]) -> tuple[ClassSpace, str | None]:
     """The classes that the truths are read with, and what is to be said about them."""
     masks = [pair.mask for pair in pairs if pair.mask is not None]
-    if not masks:
+    class_files = [pair.class_files for pair in pairs if pair.class_files]
+    if not masks and not class_files:
         return _classes_of_objects(name, declared)
+    if declared is None and masks and class_files:
+        raise DataError(
+            f"{masks[0]} is the one mask of its image, and {next(iter(class_files[0].values()))} one of several, one per class; "
+            "the values of the first do not tell which class they mean. Declare the classes in intarsia.toml."
+        )
     if declared is None:
-        return infer_classes(masks)
+        return infer_from_class_files(class_files) if class_files else infer_classes(masks)
     if len(declared) == 1:
         raise DataError(
             f"{name} declares one class, {declared.names[0]!r}; masks tell two or more apart. Declare 'background' too."
         )
-    return settle_binary(declared, masks)
+    settled, said = settle_binary(declared, masks) if masks else (declared, None)
+    files_said = describe_class_files(class_files, settled.names) if class_files else None
+    return settled, " ".join(filter(None, (said, files_said))) or None
 
 
 def _classes_of_objects(name: str, declared: ClassSpace | None) -> tuple[ClassSpace, str]:
@@ -153,11 +172,9 @@ def _settle_splits(splits: dict[str, list[str]], seed: int, val_fraction: float)
 
 def _class_of_objects(numbers: Array, labels: LabelMap, pair: Pair) -> dict[int, int]:
     """The class of most pixels of each object, among the classes of things if any are declared."""
-    classes = labels.classes
+    classes, mask = labels.classes, pair.mask or next(iter(pair.class_files.values()))
     if classes is None or numbers.shape != labels.ids.shape:
-        raise DataError(
-            f"{pair.instances} is {numbers.shape} and {pair.mask} {labels.ids.shape} (height, width); they must agree."
-        )
+        raise DataError(f"{pair.instances} is {numbers.shape} and {mask} {labels.ids.shape} (height, width); they must agree.")
     found, index = np.unique(numbers, return_inverse=True)
     votes = np.zeros((len(found), max(len(classes), classes.ignore_id + 1)), np.int64)
     np.add.at(votes, (index.ravel(), labels.ids.ravel()), 1)
@@ -165,5 +182,5 @@ def _class_of_objects(numbers: Array, labels: LabelMap, pair: Pair) -> dict[int,
     votes = votes[:, allowed]
     lost = [int(n) for n, row in zip(found, votes, strict=True) if n and not row.any()]
     if lost:
-        raise DataError(f"{pair.mask} says no class for the objects {lost[:6]} of {pair.instances}.")
+        raise DataError(f"{mask} says no class for the objects {lost[:6]} of {pair.instances}.")
     return {int(n): int(allowed[row.argmax()]) for n, row in zip(found, votes, strict=True) if n}

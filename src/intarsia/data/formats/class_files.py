@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +17,28 @@ IGNORE = "ignore"
 """Stands in place of the class in the name of the file that marks pixels without truth."""
 
 
-def find_class_files(folder: str | Path, stem: str, classes: ClassSpace) -> dict[str, Path]:
-    """The files of one image by class name, found as `STEM_NAME.*` or `NAME/STEM.*`.
+def spellings(classes: ClassSpace) -> dict[str, str]:
+    """What may stand for a class in the name of a file, to the class's name: that name, or a text among its source values.
 
-    NAME is the class's name or a text among its source values, or "ignore". A class without a file is left out.
+    "ignore", and a text among the ignored source values, stand for "ignore".
     """
-    folder = Path(folder)
-    names = {entry.name: [entry.name, *(s for s in entry.sources if isinstance(s, str))] for entry in classes.classes}
-    names.setdefault(IGNORE, [IGNORE])
-    found = {}
-    for owner, spellings in names.items():
-        candidates = (folder / form for s in spellings for form in (f"{stem}_{s}", f"{s}/{stem}"))
-        files = [file for c in candidates for suffix in IMAGE_SUFFIXES if (file := c.with_name(c.name + suffix)).is_file()]
-        if len(files) > 1:
-            raise DataError(f"Two files hold {owner!r} of {stem}: {files[0]} and {files[1]}. Keep one.")
-        if files:
-            found[owner] = files[0]
+    ignored = [IGNORE, *(source for source in classes.ignore_sources if isinstance(source, str))]
+    named = {
+        source: entry.name for entry in classes.classes for source in (entry.name, *entry.sources) if isinstance(source, str)
+    }
+    return dict.fromkeys(ignored, IGNORE) | named
+
+
+def find_class_files(folder: str | Path, stem: str, classes: ClassSpace) -> dict[str, Path]:
+    """The files of one image by class name, found as `STEM_NAME.*` or `NAME/STEM.*`. A class without a file is left out."""
+    found: dict[str, Path] = {}
+    for spelling, owner in spellings(classes).items():
+        forms = (f"{stem}_{spelling}", f"{spelling}/{stem}")
+        candidates = (Path(folder, form + suffix) for form in forms for suffix in IMAGE_SUFFIXES)
+        for file in filter(Path.is_file, candidates):
+            if owner in found:
+                raise DataError(f"Two files hold {owner!r} of {stem}: {found[owner]} and {file}. Keep one.")
+            found[owner] = file
     return found
 
 
@@ -50,11 +57,16 @@ def read_class_files(folder: str | Path, stem: str, classes: ClassSpace) -> Labe
         raise DataError(
             f"{folder} holds no file for {stem}; {stem}_{classes.names[0]}.png or {classes.names[0]}/{stem}.png was expected."
         )
+    return merge_class_files(files, classes)
+
+
+def merge_class_files(files: Mapping[str, Path], classes: ClassSpace) -> LabelMap | MultiLabel:
+    """Read the masks of one image, at least one, given by class name; "ignore" may be among them. See `read_class_files`."""
     read = {name: read_binary(file) for name, file in files.items()}
     sizes = {mask.shape: name for name, mask in read.items()}
     if len(sizes) > 1:
         listed = ", ".join(f"{files[name]} {size[0]} x {size[1]}" for size, name in sizes.items())
-        raise DataError(f"The masks of {stem} differ in size (height x width): {listed}.")
+        raise DataError(f"The masks of one image differ in size (height x width): {listed}.")
     size = next(iter(read.values())).shape
     ignored = read.pop(IGNORE, np.zeros(size, np.bool_)) if IGNORE not in classes.names else np.zeros(size, np.bool_)
     masks: BoolArray = np.stack([read.get(name, np.zeros(size, np.bool_)) for name in classes.names])
