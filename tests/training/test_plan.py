@@ -29,11 +29,12 @@ def test_batch_leaves_a_few_steps_in_an_epoch(images, gpu, batch):
 
 
 def test_what_is_given_stays_and_the_rest_is_filled_in():
-    filled = decide(Stage(lr=0.5, epochs=3), [(64, 64)], 40, pretrained=False, gpu=False)
+    filled = decide(Stage(lr=0.5, epochs=3, precision="32"), [(64, 64)], 40, pretrained=False, gpu=False)
     assert (filled.lr, filled.epochs, filled.batch, filled.crop, filled.precision) == (0.5, 3, 8, (64, 64), "32")
     assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-3
     assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).epochs == 50
     assert decide(Stage(time_s=60.0), [(64, 64)], 40, pretrained=False, gpu=False).epochs is None
+    assert decide(Stage(), [(64, 64)], 40, pretrained=False, gpu=False).precision in ("32", "bf16")
     assert decide(Stage(), [(64, 64)], 40, pretrained=True, gpu=False).lr == pytest.approx(1e-3 / 3)
     assert decide(Stage(optimizer="sgd"), [(64, 64)], 40, pretrained=False, gpu=False).lr == 1e-2
 

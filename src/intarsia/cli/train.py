@@ -45,7 +45,7 @@ def train(
     ] = None,
     init: Annotated[Text, typer.Option(help="Model file to start from.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of a moving average of the weights, such as 0.999.")] = None,
-    precision: Annotated[Text, typer.Option(help="32, bf16 or 16. [default: bf16 on a GPU that has it, else 32]")] = None,
+    precision: Annotated[Text, typer.Option(help="32, bf16 or 16. [default: bf16 on hardware that has it, else 32]")] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
     recipe: Annotated[Text, typer.Option(help="A recipe file, such as a run's recipe.toml, or the name of one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,

@@ -47,7 +47,7 @@ class Stage:
         loss, loss_options: name of a loss and its arguments.
         class_weights: "auto" (from the pixels of the training masks), "none", or one number for each class.
         scale, flip, color: the augmentation, see `data.transforms.Augmentation`.
-        precision: "32", "bf16" or "16"; None is bf16 on a GPU that has it, else 32.
+        precision: "32", "bf16" or "16"; None is bf16 on hardware that has it, else 32.
         channels_last, compile: how the network is laid out and run.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated and saved; None has none.
         frozen: beginnings of the names of parameters that stay as they are.

@@ -227,7 +227,7 @@ def _describe(
     crop = "{}x{}".format(*augmentation.crop_hw)
     say(
         f"images {size}, crops of {crop}, zoom {augmentation.scale[0]:g} to {augmentation.scale[1]:g}, batch {stage.batch}; "
-        f"{stage.optimizer}, peak learning rate {stage.lr:.2g}, {stage.schedule}; {stage.loss}; {device}, {stage.precision} bit"
+        f"{stage.optimizer}, peak learning rate {stage.lr:.2g}, {stage.schedule}; {stage.loss}; {device}, {PRECISION[stage.precision or "32"]}"
     )
 
 

@@ -46,21 +46,29 @@ class Cost:
 def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int, *, pretrained: bool, gpu: bool) -> Stage:
     """Fill in sizes, batch, learning rate and precision; what is given stays.
 
+    The precision is bfloat16 where the hardware has it, which doubled the speed of a U-Net on such a CPU, else 32 bits.
     The learning rate is a rule, not a search, so that a run can be repeated: 1e-3 for AdamW and 1e-2 for SGD from random weights,
     a third of it from trained ones.
     """
     fit_hw, crop_hw = choose_sizes(stage, sizes_hw)
     base = {"adamw": 1e-3, "sgd": 1e-2}[stage.optimizer]
-    bf16 = gpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return replace(
         stage,
         imgsz=fit_hw,
         crop=crop_hw,
         batch=stage.batch or choose_batch(train_images, gpu=gpu),
         lr=stage.lr or (base / 3 if pretrained else base),
-        precision=stage.precision or ("bf16" if bf16 else "32"),
+        precision=stage.precision or ("bf16" if _has_bf16(gpu=gpu) else "32"),
         epochs=stage.epochs or (None if stage.time_s else 50),
     )
+
+
+def _has_bf16(*, gpu: bool) -> bool:
+    """Whether the hardware multiplies bfloat16 itself; where it only imitates it, that is slower than float32."""
+    if gpu:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
 
 
 def choose_sizes(stage: Stage, sizes_hw: Sequence[tuple[int, int]]) -> tuple[tuple[int, int] | None, tuple[int, int]]:
