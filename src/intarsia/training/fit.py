@@ -225,9 +225,10 @@ def _describe(
 ) -> None:
     size = "native size" if preprocessing.fit_hw is None else "fitted to {}x{}".format(*preprocessing.fit_hw)
     crop = "{}x{}".format(*augmentation.crop_hw)
+    zoom = "no zoom" if augmentation.scale == (1, 1) else "zoom {:g} to {:g}".format(*augmentation.scale)
     say(
-        f"images {size}, crops of {crop}, zoom {augmentation.scale[0]:g} to {augmentation.scale[1]:g}, batch {stage.batch}; "
-        f"{stage.optimizer}, peak learning rate {stage.lr:.2g}, {stage.schedule}; {stage.loss}; {device}, {PRECISION[stage.precision or "32"]}"
+        f"images {size}, crops of {crop}, {zoom}, batch {stage.batch}; "
+        f"{stage.optimizer}, peak learning rate {stage.lr:.2g}, {stage.schedule}; {stage.loss}; {device}, {stage.precision}"
     )
 
 
