@@ -29,14 +29,18 @@ def test_window_larger_than_the_image_is_padded_with_ignored_pixels():
 
 
 @given(
-    st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.floats(0.3, 3.0), st.floats(0, 1), st.floats(0, 1)
-)  # fmt: skip
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    crop=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    zoom=st.floats(0.3, 3.0),
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
 @settings(max_examples=150, deadline=None)
-def test_image_and_label_stay_in_step_and_no_id_is_new(height, width, crop_h, crop_w, zoom, place_y, place_x):
-    image, label = ramp(height, width)
-    out, ids, inside = scale_and_crop(image, label, zoom, (crop_h, crop_w), (place_y, place_x), 255)
-    assert out.shape == (crop_h, crop_w, 1)
-    assert ids.shape == inside.shape == (crop_h, crop_w)
+def test_image_and_label_stay_in_step_and_no_id_is_new(size, crop, zoom, place):
+    width = size[1]
+    image, label = ramp(*size)
+    out, ids, inside = scale_and_crop(image, label, zoom, crop, place, 255)
+    assert out.shape == (*crop, 1)
+    assert ids.shape == inside.shape == crop
     assert set(np.unique(ids)) <= {*range(width), 255}
     assert np.array_equal(ids == 255, ~inside)
     step = np.abs(out[..., 0].astype(int) - ids)[inside]

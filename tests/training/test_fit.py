@@ -18,7 +18,7 @@ from intarsia.recipes import Stage
 from intarsia.training import Machine, TrainingInterrupted, read_history, train_stage
 
 SPACE = ClassSpace.from_names(["ground", "square", "disc"])
-STAGE = Stage(options={"width": 6, "depth": 2}, epochs=3, lr=5e-3, scale=(0.8, 1.25))
+STAGE = Stage(options={"width": 6, "depth": 2}, epochs=3, lr=5e-3, scale=(0.8, 1.25), precision="32")
 
 
 class Shapes:

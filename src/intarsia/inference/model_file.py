@@ -86,7 +86,10 @@ def write_model(path: str | Path, model: nn.Module, card: ModelCard) -> Path:
     weights = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in model.state_dict().items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        partial.touch()
+        usual_mode = partial.stat().st_mode  # safetensors makes files that only their owner may read
         save_file(weights, partial, metadata={"intarsia": json.dumps(card.to_dict())})
+        partial.chmod(usual_mode)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)

@@ -58,8 +58,7 @@ def train_stage(
     machine: Machine,
     console: Console,
     resume: bool = False,
-    decided: Callable[[Stage], None] = lambda stage: None,
-    history: Mapping[str, Any] | None = None,
+    decided: Callable[[Stage], Mapping[str, Any]] = lambda stage: {},
 ) -> StageResult:
     """Train one network.
 
@@ -71,8 +70,8 @@ def train_stage(
         machine: where it runs.
         console: where it prints what it decided and how it goes.
         resume: go on from the state in `out`.
-        decided: called with the filled-in stage before the first step, so that it is on disk when something fails.
-        history: stored in the model files.
+        decided: called with the filled-in stage before the first step, so that it can be kept even if something fails; what it
+            returns is stored in the model files.
 
     Raises:
         TrainingInterrupted: Ctrl-C, after everything was saved.
@@ -96,18 +95,17 @@ def train_stage(
         output_stride=stage.output_stride,
         options=dict(stage.options),
     )
-    model = spec.build(encoder_weights="none" if stage.init or resume else stage.encoder_weights)
-    note = str(model.weights_note)
+    before = read_model_card(out / LAST) if resume and (out / LAST).exists() else None
+    model = spec.build(encoder_weights="none" if stage.init or before else stage.encoder_weights)
+    note = str(before.history["initial_weights"]) if before else str(model.weights_note)
     pretrained = not note.startswith("random")
-    if stage.init and not resume:
+    if stage.init and before is None:
         note = initialise(model, spec, dataset.classes, stage.init)
     stage = decide(stage, look.sizes_hw, len(train_keys), pretrained=pretrained or bool(stage.init), gpu=device.type == "cuda")
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    say(f"{stage.model}{f' on {stage.encoder}' if stage.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
+    say(f"{stage.model}{f' on {spec.encoder}' if spec.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
 
-    preprocessing = _preprocessing(look, stage, model, spec, pretrained)
-    if resume and (out / LAST).exists():
-        preprocessing = read_model_card(out / LAST).preprocessing
+    preprocessing = before.preprocessing if before else _preprocessing(look, stage, model, spec, pretrained)
     train, val = FittedSamples(dataset, train_keys, preprocessing), FittedSamples(dataset, val_keys, preprocessing)
     stage = _class_weights(stage, dataset, train_keys, say)
     loss = create_loss(
@@ -120,10 +118,10 @@ def train_stage(
     module = SemanticModule(model, loss, dataset.classes, stage, total_steps=1, seed=seed)
     stage, steps_per_epoch = _measure(stage, module, train, val, augmentation, seed, machine, device, say)
     module.stage, module.total_steps = stage, steps_per_epoch * (stage.epochs or 1)
-    decided(stage)
     _describe(stage, preprocessing, augmentation, device, say)
+    history = {"initial_weights": note, "parameters": count, **decided(stage)}
 
-    card = ModelCard(spec, dataset.classes, preprocessing, history=dict(history or {}))
+    card = ModelCard(spec, dataset.classes, preprocessing, history=history)
     checkpoints = Checkpoints(out, card)
     data = SegmentationData(
         train,
@@ -165,9 +163,9 @@ def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: 
     """Images are brought to the scale that trained weights know, else to that of the training images."""
     mean, std = look.mean, tuple(max(s, 1e-6) for s in look.std)
     if stage.init:
-        before = read_model_card(stage.init).preprocessing
-        if before.in_channels == look.channels:
-            mean, std = before.mean, before.std
+        known = read_model_card(stage.init).preprocessing
+        if known.in_channels == look.channels:
+            mean, std = known.mean, known.std
     elif pretrained and look.channels == 3:
         mean, std = normalization(getattr(model, "imagenet", None) or spec.encoder or "")
     return Preprocessing(mean, std, stage.imgsz)

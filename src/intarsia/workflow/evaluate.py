@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.core import Dataset, Predictor
-from intarsia.recipes import Recipe
 from intarsia.workflow.environment import environment
 from intarsia.workflow.predictors import open_predictor
 
@@ -63,7 +62,7 @@ def write_results(
     dataset: Dataset,
     *,
     history: list[dict[str, float]] | None = None,
-    recipe: Recipe | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
     """Write evaluation.json and report.html, with the best and the worst images as pictures."""
     from intarsia.evaluation import write_report
@@ -73,11 +72,6 @@ def write_results(
     ranked = evaluation.ranking
     keys = dict.fromkeys((*ranked[:EXAMPLES], *ranked[max(EXAMPLES, len(ranked) - EXAMPLES) :]))
     samples = [dataset.read(key) for key in keys]
-    settings = {}
-    if recipe is not None:
-        stage = recipe.stages[-1]
-        settings = {name: str(value) for name, value in vars(stage).items() if value not in (None, (), {}, False)}
-        settings["seed"] = str(recipe.seed)
     write_report(
         out / "report.html",
         title=f"{predictor.name} on {dataset.name}",
@@ -85,8 +79,7 @@ def write_results(
         evaluation=evaluation,
         examples=[(sample.key, sample.image, sample.truth, predictor.predict(sample.image)) for sample in samples],
         history=history,
-        settings=settings,
-        notes=list(dataset.notes),
+        settings={"data": " ".join(dataset.notes), **(settings or {})},
         environment=environment(),
     )
 

@@ -94,8 +94,10 @@ def train(
     for line in (f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes", *dataset.notes):
         console.print(line, highlight=False, soft_wrap=True)
 
+    from intarsia.data.stats import fingerprint
     from intarsia.training import Machine, TrainingInterrupted, train_stage
 
+    known_by = fingerprint(dataset)
     machine = Machine(device, devices, nodes, workers, tuple(loggers))
     previous: Path | None = None
     for number, stage in enumerate(plan.stages):
@@ -107,12 +109,13 @@ def train(
             console.print(f"stage {number + 1} of {len(plan.stages)}", highlight=False)
         start = replace(stage, init=str(previous)) if stage.init == "previous" else stage
 
-        def decided(filled: Stage, number: int = number, stage: Stage = stage) -> None:
+        def decided(filled: Stage, number: int = number, stage: Stage = stage) -> dict[str, Any]:
             nonlocal plan
             filled = replace(filled, init=stage.init)
             plan = replace(plan, stages=(*plan.stages[:number], filled, *plan.stages[number + 1 :]))
             folder.mkdir(parents=True, exist_ok=True)
             plan.save(folder / RECIPE)
+            return {"data": dataset.name, "data_fingerprint": known_by, "recipe": plan.to_toml()}
 
         try:
             result = train_stage(
@@ -124,7 +127,6 @@ def train(
                 console=console,
                 resume=resume and (place / RESUME).exists(),
                 decided=decided,
-                history={"data": dataset.name, "source": plan.data or "", "seed": plan.seed, "recipe": plan.to_toml()},
             )
         except TrainingInterrupted:
             raise TrainingInterrupted(
@@ -140,7 +142,8 @@ def train(
 
     predictor = load(folder / BEST, device=device)
     evaluation = evaluate(dataset, model=predictor)
-    write_results(folder, evaluation, predictor, dataset, history=read_history(folder), recipe=plan)
+    weights = {"initial weights": str(predictor.card.history["initial_weights"])}
+    write_results(folder, evaluation, predictor, dataset, history=read_history(folder), settings=weights | _settings(plan))
     return Run(folder, folder / BEST, plan, evaluation, folder / "report.html")
 
 
@@ -162,6 +165,12 @@ def _recipe(
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe((Stage(),))
     plan = plan.override(**settings)
     return replace(plan, seed=seed) if seed is not None else plan
+
+
+def _settings(plan: Recipe) -> dict[str, str]:
+    """The last stage of a recipe as it stands in the report."""
+    chosen = {name: str(value) for name, value in vars(plan.stages[-1]).items() if value not in (None, (), {}, False)}
+    return {**chosen, "seed": str(plan.seed)}
 
 
 def _open(source: str | Path | Dataset, seed: int) -> Dataset:
