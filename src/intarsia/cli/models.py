@@ -31,8 +31,11 @@ def models(
         console.print(table)
         return
     row = rows[0]
-    console.print(f"{row['name']}: {row['summary']}\n", highlight=False)
+    lines = [f"{row['name']}: {row['summary']}", row["citation"], ""]
     for option, default in row["options"].items():
-        console.print(f"  --set {option}={default}", highlight=False)
+        choices = row["choices"].get(option)
+        lines.append(f"  --set {option}={default}" + (f"    ({', '.join(map(str, choices))})" if choices else ""))
     if row["encoder"]:
-        console.print(f"  --encoder NAME (default {row['encoder']}): any timm encoder, such as resnet18", highlight=False)
+        lines.append(f"  --encoder {row['encoder']}    (or any timm encoder, such as resnet18)")
+        lines.append(f"  --output-stride {row['output_stride']}")
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
