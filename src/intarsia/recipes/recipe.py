@@ -35,7 +35,7 @@ class Stage:
         encoder, encoder_weights, output_stride: for architectures that take an encoder. Weights are "auto" (from the cache or the
             hub when reachable, else none), "imagenet", "none" or a file.
         init: a model file to start from, or "previous" for the stage before.
-        imgsz: height and width of the box that images are scaled into before the network; None: native sizes when they differ.
+        imgsz: height and width of the box that images are scaled into before the network; see `training.plan.choose_sizes`.
         crop: height and width of the training crop; None: `imgsz`.
         epochs, time_s: length; a time budget chooses the epochs.
         patience: epochs without a better mIoU before it stops; 0 never stops.

@@ -20,9 +20,8 @@ from intarsia.training.semantic import SemanticModule
 
 __all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure_step"]
 
-NATIVE_LIMIT = 512
-"""Images up to this longest side are trained at their own size; larger ones are fitted to it unless --imgsz says otherwise."""
-MIXED_CROP = 256
+LONGEST_SIDE = 512
+"""Larger images are fitted to this unless --imgsz says otherwise."""
 CPU_BATCH, GPU_BATCH = 8, 16
 
 
@@ -74,19 +73,18 @@ def _has_bf16(*, gpu: bool) -> bool:
 def choose_sizes(stage: Stage, sizes_hw: Sequence[tuple[int, int]]) -> tuple[tuple[int, int] | None, tuple[int, int]]:
     """The box that images are fitted into (None: native sizes) and the training crop.
 
-    Images of one size up to 512 pixels stay as they are and are trained whole; larger ones are fitted to 512. Of mixed sizes,
-    whose objects may well be of one scale, none is scaled unless it is large, and squares of up to 256 pixels are cut.
+    Images of one size up to 512 pixels stay as they are; larger ones are fitted to 512. Images of mixed sizes are fitted into a
+    square of their median longest side, up to 512. The crop is the whole box: a network that looks far, such as DeepLab with
+    dilations of hundreds of pixels, must see in training what it will see in use, or it makes things up there.
     """
-    heights, widths = [h for h, _ in sizes_hw], [w for _, w in sizes_hw]
     if stage.imgsz is not None:
         return stage.imgsz, stage.crop or stage.imgsz
-    longest = max(median(heights), median(widths))
-    if len(set(sizes_hw)) == 1:
-        scale = min(1.0, NATIVE_LIMIT / longest)
-        fitted = round(heights[0] * scale), round(widths[0] * scale)
-        return (None if scale == 1 else fitted), stage.crop or fitted
-    fit = None if longest <= 2 * NATIVE_LIMIT else (NATIVE_LIMIT, NATIVE_LIMIT)
-    return fit, stage.crop or (min(MIXED_CROP, int(median(heights))), min(MIXED_CROP, int(median(widths))))
+    longest = min(LONGEST_SIDE, round(median(max(size) for size in sizes_hw)))
+    if len(set(sizes_hw)) > 1:
+        return (longest, longest), stage.crop or (longest, longest)
+    scale = longest / max(sizes_hw[0])
+    fitted = round(sizes_hw[0][0] * scale), round(sizes_hw[0][1] * scale)
+    return (None if scale == 1 else fitted), stage.crop or fitted
 
 
 def choose_batch(train_images: int, *, gpu: bool) -> int:
