@@ -167,3 +167,9 @@ def test_class_weights_that_mean_nothing_are_refused(tmp_path):
 def test_an_unknown_logger_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="no logger called 'notebook'"):
         run(tmp_path, loggers=("notebook",))
+
+
+def test_tensorboard_gets_the_scores(tmp_path):
+    run(tmp_path, replace(STAGE, epochs=1), loggers=("tensorboard",))
+    (events,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")
+    assert b"val/miou" in events.read_bytes()
