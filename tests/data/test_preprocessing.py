@@ -48,11 +48,18 @@ def test_channels_are_matched_where_the_meaning_is_plain():
     assert RGB.match_channels(grey).shape == (2, 2, 3)
     assert RGB.match_channels(rgba).shape == (2, 2, 3)
     assert (GREY.match_channels(rgba) == 9).all()
-    with pytest.raises(DataError, match="An image has 5 channels and the network was made for 3"):
-        RGB.match_channels(np.zeros((2, 2, 5), np.uint8))
+    with pytest.raises(DataError, match=r"photo\.tif has 5 channels and the network was made for 3"):
+        RGB.fit(np.zeros((2, 2, 5), np.uint8), where="photo.tif")
 
 
 def test_dictionary_round_trip():
     assert Preprocessing.from_dict(RGB.to_dict()) == RGB
     fit = Preprocessing((0.0,), (1.0,), (120, 160))
     assert Preprocessing.from_dict(fit.to_dict()) == fit
+
+
+def test_values_that_are_not_finite_are_refused():
+    image = np.zeros((4, 4, 1), np.float32)
+    image[1, 2] = np.nan
+    with pytest.raises(DataError, match="scan holds values that are not finite"):
+        GREY.fit(image, where="scan")

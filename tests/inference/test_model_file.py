@@ -4,6 +4,7 @@ import struct
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from intarsia.core import ClassSpace, ModelFileError
 from intarsia.data.preprocessing import Preprocessing
@@ -148,3 +149,23 @@ def test_nothing_in_common_is_an_error(saved, tmp_path):
     spec = ModelSpec("deeplab_v3plus", num_classes=3, encoder="test_resnet")
     with pytest.raises(ModelFileError, match=r"Nothing in .*m\.safetensors .*'unet'.* fits the new network .*'deeplab_v3plus'"):
         initialise(spec.build(), spec, SPACE, path)
+
+
+def test_a_wider_network_takes_what_fits_and_keeps_its_own_head(saved):
+    _, path = saved
+    spec = ModelSpec("unet", num_classes=3, options={"width": 8, "depth": 2})
+    model = spec.build()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    line = initialise(model, spec, SPACE, path)
+    changed = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert f"{len(before)} tensors" in line
+    assert all(before[name].shape == load_file(path)[name].shape for name in changed)
+
+
+def test_tensors_with_two_class_axes_are_left_new_when_the_classes_differ(tmp_path):
+    spec = ModelSpec("fcn", num_classes=3, options={"width": 4, "fc_channels": 8, "stride": 32, "learn_upsampling": True})
+    model = spec.build()
+    path = write_model(tmp_path / "fcn.safetensors", model, card(spec))
+    line = initialise(spec.build(), spec, ClassSpace.from_names(["person", "sky", "car"]), path)
+    assert "; new: " in line
+    assert initialise(spec.build(), spec, SPACE, path).endswith("tensors")

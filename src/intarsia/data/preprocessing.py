@@ -40,12 +40,21 @@ class Preprocessing:
         scale = min(self.fit_hw[0] / size_hw[0], self.fit_hw[1] / size_hw[1])
         return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
 
-    def fit(self, image: Array) -> Array:
-        """(H, W, any channels) to (h, w, `in_channels`), same dtype: channels matched, then scaled into the box."""
-        image = self.match_channels(image)
+    def fit(self, image: Array, *, where: str = "The image") -> Array:
+        """(H, W, any channels) to (h, w, `in_channels`), same dtype: channels matched, then scaled into the box.
+
+        Raises:
+            DataError: channels that do not fit, or values that are not finite; the message names `where`.
+        """
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
+            raise DataError(
+                f"{where} holds values that are not finite (NaN or infinite), and one of them spoils all that a network sees "
+                "around it. Fill them first, for instance with the mean."
+            )
+        image = self.match_channels(image, where=where)
         return resize_image(image, self.fitted_size((image.shape[0], image.shape[1])))
 
-    def match_channels(self, image: Array) -> Array:
+    def match_channels(self, image: Array, *, where: str = "The image") -> Array:
         """Grey is repeated for a colour network, colour made grey for a grey one, and an alpha channel left out.
 
         Raises:
@@ -62,7 +71,7 @@ class Preprocessing:
             grey: Array = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)
             return grey[..., None]
         raise DataError(
-            f"An image has {have} channels and the network was made for {want}. Give it images of the kind it was trained on, "
+            f"{where} has {have} channels and the network was made for {want}. Give it images of the kind it was trained on, "
             "or train on a folder in which all images have the same channels."
         )
 

@@ -9,9 +9,9 @@ from intarsia.core import Catalog
 
 if TYPE_CHECKING:
     from intarsia.encoders._encoder import Encoder
-    from intarsia.encoders._weights import load_strictly, load_weights, normalization
+    from intarsia.encoders._weights import RANDOM, load_strictly, load_weights, normalization
 
-__all__ = ["ENCODERS", "Encoder", "create_encoder", "load_strictly", "load_weights", "normalization"]
+__all__ = ["ENCODERS", "RANDOM", "Encoder", "create_encoder", "load_strictly", "load_weights", "normalization"]
 
 ENCODERS = Catalog("encoder", "intarsia.encoders")
 
@@ -44,7 +44,13 @@ def create_encoder(name: str, *, in_channels: int = 3, output_stride: int = 32, 
 
 def __getattr__(name: str) -> Any:
     """What needs torch is imported when asked for."""
-    homes = {"Encoder": "_encoder", "load_strictly": "_weights", "load_weights": "_weights", "normalization": "_weights"}
+    homes = {
+        "Encoder": "_encoder",
+        "load_strictly": "_weights",
+        "load_weights": "_weights",
+        "normalization": "_weights",
+        "RANDOM": "_weights",
+    }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from intarsia.core import SettingsError
 
-__all__ = ["check_state", "inflate_input", "load_strictly", "load_weights", "normalization", "pretrained_state"]
+__all__ = ["RANDOM", "check_state", "inflate_input", "load_strictly", "load_weights", "normalization", "pretrained_state"]
 
-_RANDOM = "random initialisation"
+RANDOM = "random initialisation"
+"""How a note on weights begins when there are none."""
 
 
 class Pretrainable(Protocol):
@@ -57,7 +58,7 @@ def pretrained_state(weights: str, imagenet: str | None) -> tuple[dict[str, Tens
         SettingsError: "imagenet" without a way to get them, or a file that cannot be read.
     """
     if weights == "none":
-        return None, _RANDOM
+        return None, RANDOM
     if weights not in ("auto", "imagenet"):
         return _read_state(Path(weights)), f"weights from {weights}"
     path, note = _find_imagenet(imagenet)
@@ -68,7 +69,7 @@ def pretrained_state(weights: str, imagenet: str | None) -> tuple[dict[str, Tens
             f"The ImageNet weights cannot be loaded: {note}. Give the path of a weights file, or 'auto' or 'none' to begin from "
             "random weights."
         )
-    return None, f"{_RANDOM} ({note})"
+    return None, f"{RANDOM} ({note})"
 
 
 def normalization(imagenet: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

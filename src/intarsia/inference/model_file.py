@@ -177,31 +177,30 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
     card = read_model_card(path)
     given = _read_weights(path)
     rows = [(new, card.classes.names.index(name)) for new, name in enumerate(classes.names) if name in card.classes.names]
-    heads = _class_dependent(spec)
-    loaded, by_row, left = 0, 0, []
+    depends, by_rows = _class_dependent(spec)
+    same_classes = card.classes.names == classes.names
+    loaded, rowwise, left = 0, 0, []
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             source = given.get(name)
-            if source is None or (name not in heads and source.shape != tensor.shape):
-                left.append(name)
-            elif name not in heads or card.classes.names == classes.names:
+            if source is not None and source.shape == tensor.shape and (same_classes or name not in depends):
                 tensor.copy_(source)
                 loaded += 1
-            elif source.shape[1:] == tensor.shape[1:] and source.shape[0] == len(card.classes) and rows:
+            elif source is not None and name in by_rows and source.shape == (len(card.classes), *tensor.shape[1:]) and rows:
                 for new, old in rows:
                     tensor[new].copy_(source[old])
-                by_row += 1
+                rowwise += 1
             else:
                 left.append(name)
-    if loaded + by_row == 0:
+    if loaded + rowwise == 0:
         raise ModelFileError(
             f"Nothing in {path} (architecture {card.spec.name!r}) fits the new network (architecture {spec.name!r}): no tensor "
             "has the same name and shape. Start from a file of the same architecture and encoder."
         )
-    line = f"initialised from {Path(path).name}: {loaded + by_row}/{loaded + by_row + len(left)} tensors"
-    if by_row:
+    line = f"initialised from {Path(path).name}: {loaded + rowwise}/{loaded + rowwise + len(left)} tensors"
+    if rowwise:
         shared = ", ".join(classes.names[new] for new, _ in rows)
-        line += f"; {by_row} of the head by class name ({len(rows)} of {len(classes)}: {shared})"
+        line += f"; {rowwise} of the head by class name ({len(rows)} of {len(classes)}: {shared})"
     if left:
         line += f"; new: {', '.join(left[:4])}{' ...' if len(left) > 4 else ''}"
     return line
@@ -213,14 +212,19 @@ def _read_weights(path: str | Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def _class_dependent(spec: ModelSpec) -> set[str]:
-    """Names of the tensors whose shape changes with the number of classes, found by building two sizes without memory."""
+def _class_dependent(spec: ModelSpec) -> tuple[set[str], set[str]]:
+    """Names of the tensors whose shape changes with the number of classes, and of those with just one row for each class.
+
+    Found by building the network for one class more, without memory.
+    """
     import torch
 
-    def shapes(count: int) -> dict[str, Any]:
+    def shapes(count: int) -> dict[str, tuple[int, ...]]:
         with torch.device("meta"):
             state = replace(spec, num_classes=count).build(encoder_weights="none").state_dict()
-        return {name: tensor.shape for name, tensor in state.items()}
+        return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
     few, more = shapes(spec.num_classes), shapes(spec.num_classes + 1)
-    return {name for name in few if few[name] != more.get(name)}
+    depends = {name for name in few if few[name] != more.get(name)}
+    rows = {name for name in depends if (spec.num_classes + 1, *few[name][1:]) == more.get(name)}
+    return depends, rows

@@ -89,7 +89,9 @@ class Checkpoints(L.Callback):
         with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
-            writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.history)
+            writer.writerows(
+                {name: value if isinstance(value, int) else f"{value:.6g}" for name, value in row.items()} for row in self.history
+            )
         partial.replace(self.out / HISTORY)
 
 

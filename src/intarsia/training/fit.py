@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from torch import nn
 
-from intarsia.core import Dataset, SettingsError
+from intarsia.core import Batch, Dataset, SettingsError
 from intarsia.data.collate import collate
 from intarsia.data.preprocessing import Preprocessing
-from intarsia.data.stats import ImageStatistics, auto_class_weights, class_pixels, image_statistics
+from intarsia.data.stats import ImageStatistics, auto_class_weights, count_labels, image_statistics
 from intarsia.data.transforms import Augmentation
-from intarsia.encoders import normalization
+from intarsia.encoders import RANDOM, normalization
 from intarsia.inference import ModelCard, choose_device, initialise, read_model_card
 from intarsia.losses import create_loss, takes_class_weight
 from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
 from intarsia.training.checkpoints import BEST, LAST, RESUME, Checkpoints
 from intarsia.training.interrupt import interruptible
-from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples
+from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples, ValidationSamples
 from intarsia.training.machine import Machine, quiet_lightning
-from intarsia.training.plan import Cost, decide, fit_to_budget, measure_step
+from intarsia.training.plan import decide, fit_to_budget, measure
 from intarsia.training.progress import EpochLines
 from intarsia.training.semantic import SemanticModule
 
@@ -44,7 +46,6 @@ class StageResult:
     stage: Stage
     best: Path
     last: Path
-    best_epoch: int
     is_main: bool
     history: list[dict[str, float]]
 
@@ -78,14 +79,12 @@ def train_stage(
         SettingsError: a split is missing, or there is nothing to resume.
     """
     say = _speaker(console)
-    for split in ("train", "val"):
-        if not dataset.splits.get(split):
-            raise SettingsError(f"{dataset.name} has no split {split!r}; it has {', '.join(dataset.splits) or 'none'}.")
-    train_keys, val_keys = dataset.splits["train"], dataset.splits["val"]
+    _need(dataset)
     device = choose_device(machine.device)
     quiet_lightning()
     torch.manual_seed(seed)
 
+    train_keys, val_keys = dataset.splits["train"], dataset.splits["val"]
     look = image_statistics(dataset, train_keys)
     spec = ModelSpec(
         stage.model,
@@ -96,18 +95,15 @@ def train_stage(
         options=dict(stage.options),
     )
     before = read_model_card(out / LAST) if resume and (out / LAST).exists() else None
-    model = spec.build(encoder_weights="none" if stage.init or before else stage.encoder_weights)
-    note = str(before.history["initial_weights"]) if before else str(model.weights_note)
-    pretrained = not note.startswith("random")
-    if stage.init and before is None:
-        note = initialise(model, spec, dataset.classes, stage.init)
-    stage = decide(stage, look.sizes_hw, len(train_keys), pretrained=pretrained or bool(stage.init), gpu=device.type == "cuda")
+    model, note, stage = _network(spec, stage, dataset, before)
+    trained = bool(stage.init) or stage.encoder_weights != "none"
+    stage = decide(stage, look.sizes_hw, len(train_keys), pretrained=trained, gpu=device.type == "cuda")
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    say(f"{stage.model}{f' on {spec.encoder}' if spec.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
+    say(f"{spec.name}{f' on {spec.encoder}' if spec.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
 
-    preprocessing = before.preprocessing if before else _preprocessing(look, stage, model, spec, pretrained)
+    preprocessing = before.preprocessing if before else _preprocessing(look, stage, model, spec, dataset)
     train, val = FittedSamples(dataset, train_keys, preprocessing), FittedSamples(dataset, val_keys, preprocessing)
-    stage = _class_weights(stage, dataset, train_keys, say)
+    stage = _class_weights(stage, train, say)
     loss = create_loss(
         stage.loss,
         ignore_id=dataset.classes.ignore_id,
@@ -115,24 +111,17 @@ def train_stage(
         **stage.loss_options,
     )
     augmentation = Augmentation(stage.crop or (0, 0), stage.scale, stage.flip, stage.color)
-    module = SemanticModule(model, loss, dataset.classes, stage, total_steps=1, seed=seed)
-    stage, steps_per_epoch = _measure(stage, module, train, val, augmentation, seed, machine, device, say)
-    module.stage, module.total_steps = stage, steps_per_epoch * (stage.epochs or 1)
+    data = SegmentationData(
+        train, val, augmentation, seed=seed, workers=machine.workers_for(device), pin_memory=device.type == "cuda"
+    )
+    stage, steps = _measure(stage, model, loss, data, machine, device, say)
+    data.batch = stage.batch or 1
     _describe(stage, preprocessing, augmentation, device, say)
     history = {"initial_weights": note, "parameters": count, **decided(stage)}
 
-    card = ModelCard(spec, dataset.classes, preprocessing, history=history)
-    checkpoints = Checkpoints(out, card)
-    data = SegmentationData(
-        train,
-        val,
-        augmentation,
-        batch=stage.batch or 1,
-        seed=seed,
-        workers=machine.workers_for(device),
-        pin_memory=device.type == "cuda",
-    )
-    callbacks: list[Callback] = [EpochLines(console), checkpoints]
+    module = SemanticModule(model, loss, dataset.classes, stage, total_steps=steps * (stage.epochs or 1), seed=seed)
+    checkpoints = Checkpoints(out, ModelCard(spec, dataset.classes, preprocessing, history=history))
+    callbacks: list[Callback] = [checkpoints, EpochLines(console)]  # an epoch that is printed is on disk
     if stage.patience:
         callbacks.append(EarlyStopping("val/miou", patience=stage.patience, mode="max", check_finite=False))
     trainer = L.Trainer(
@@ -149,29 +138,62 @@ def train_stage(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        log_every_n_steps=max(1, min(50, steps_per_epoch)),
+        log_every_n_steps=max(1, min(50, steps)),
         default_root_dir=out,
     )
     with interruptible():
         trainer.fit(module, datamodule=data, ckpt_path=out / RESUME if resume else None)
+    if stage.patience and trainer.current_epoch < (stage.epochs or 0):
+        say(f"stopped early: no better mIoU in {stage.patience} epochs")
     if trainer.is_global_zero:
         (out / RESUME).unlink(missing_ok=True)  # a finished run has nothing to resume
-    return StageResult(stage, out / BEST, out / LAST, checkpoints.best_epoch, trainer.is_global_zero, checkpoints.history)
+    return StageResult(stage, out / BEST, out / LAST, trainer.is_global_zero, checkpoints.history)
 
 
-def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: ModelSpec, pretrained: bool) -> Preprocessing:
+def _need(dataset: Dataset) -> None:
+    for split in ("train", "val"):
+        if not dataset.splits.get(split):
+            raise SettingsError(
+                f"{dataset.name} has no image in the split {split!r}; its splits are {', '.join(dataset.splits) or 'none'}. "
+                "Training needs images to learn from and others to be measured on: two at least."
+            )
+    if len(dataset.classes) < 2:
+        raise SettingsError(
+            f"{dataset.name} has one class, {dataset.classes.names[0]!r}, so that every pixel is right whatever is predicted. "
+            "Declare a second one, such as background, in intarsia.toml."
+        )
+
+
+def _network(spec: ModelSpec, stage: Stage, dataset: Dataset, before: ModelCard | None) -> tuple[nn.Module, str, Stage]:
+    """The network, where its weights come from, and the stage with that choice in place of "auto"."""
+    if before is not None:  # resumed: the weights come with the state
+        return spec.build(encoder_weights="none"), str(before.history["initial_weights"]), stage
+    if stage.init:
+        model = spec.build(encoder_weights="none")
+        return model, initialise(model, spec, dataset.classes, stage.init), replace(stage, encoder_weights="none")
+    model = spec.build(encoder_weights=stage.encoder_weights)
+    note = str(model.weights_note)
+    if stage.encoder_weights == "auto":
+        stage = replace(stage, encoder_weights="none" if note.startswith(RANDOM) else "imagenet")
+    return model, note, stage
+
+
+def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: ModelSpec, dataset: Dataset) -> Preprocessing:
     """Images are brought to the scale that trained weights know, else to that of the training images."""
     mean, std = look.mean, tuple(max(s, 1e-6) for s in look.std)
     if stage.init:
         known = read_model_card(stage.init).preprocessing
         if known.in_channels == look.channels:
             mean, std = known.mean, known.std
-    elif pretrained and look.channels == 3:
+        return Preprocessing(mean, std, stage.imgsz)
+    # Photographs; the values of other images (float, or 12 bits in 16) need not be on that scale.
+    photographs = look.channels == 3 and dataset.read(dataset.splits["train"][0]).image.dtype == np.uint8
+    if stage.encoder_weights != "none" and photographs:
         mean, std = normalization(getattr(model, "imagenet", None) or spec.encoder or "")
     return Preprocessing(mean, std, stage.imgsz)
 
 
-def _class_weights(stage: Stage, dataset: Dataset, keys: Sequence[str], say: Callable[[str], None]) -> Stage:
+def _class_weights(stage: Stage, train: FittedSamples, say: Callable[[str], None]) -> Stage:
     """Replace "auto" by numbers, so that the recipe holds what was used."""
     if stage.class_weights != "auto":
         if isinstance(stage.class_weights, str) and stage.class_weights != "none":
@@ -179,42 +201,47 @@ def _class_weights(stage: Stage, dataset: Dataset, keys: Sequence[str], say: Cal
         return stage
     if not takes_class_weight(stage.loss):
         return replace(stage, class_weights="none")
-    pixels, _ = class_pixels(dataset, keys)
+    classes = train.dataset.classes
+    pixels = count_labels(train.labels(), classes)
     weights = tuple(round(float(w), 4) for w in auto_class_weights(pixels))
     shares = pixels / max(1, pixels.sum())
-    rows = [f"{n} {s:.1%} x{w:.2f}" for n, s, w in zip(dataset.classes.names, shares, weights, strict=True)]
+    rows = [f"{n} {s:.1%} x{w:.2f}" for n, s, w in zip(classes.names, shares, weights, strict=True)]
     say(f"class weights (share of pixels, weight): {', '.join(rows)}")
     return replace(stage, class_weights=weights)
 
 
 def _measure(
     stage: Stage,
-    module: SemanticModule,
-    train: FittedSamples,
-    val: FittedSamples,
-    augmentation: Augmentation,
-    seed: int,
+    model: nn.Module,
+    loss: nn.Module,
+    data: SegmentationData,
     machine: Machine,
     device: torch.device,
     say: Callable[[str], None],
 ) -> tuple[Stage, int]:
     """Run a few steps: halve the batch while it does not fit, say what training will take, choose epochs for a time budget."""
     world = machine.devices * machine.nodes
-    samples = TrainingSamples(train, augmentation, seed)
+    if device == torch.device("cuda"):
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    samples = TrainingSamples(data.train, data.augmentation, data.seed)
+    one = collate([ValidationSamples(data.val)[0]])
     while True:
-        batch = collate([samples[0, index % len(train)] for index in range(stage.batch or 1)])
+        size = stage.batch or 1
+
+        def batch(step: int, size: int = size) -> Batch:
+            return collate([samples[0, (step * size + index) % len(samples)] for index in range(size)])
+
         try:
-            cost: Cost = measure_step(module, batch, device)
+            cost = measure(model, loss, stage, batch, one, device, workers=data.workers)
             break
         except torch.OutOfMemoryError:
-            if (stage.batch or 1) == 1:
+            if size == 1:
                 raise
-            stage = replace(stage, batch=(stage.batch or 1) // 2)
+            stage = replace(stage, batch=size // 2)
             say(f"out of memory: the batch is halved to {stage.batch}")
-    steps = max(1, len(train) // world // (stage.batch or 1))
-    val_batches = -(-len(val) // world // (stage.batch or 1))
-    stage = fit_to_budget(stage, cost, steps, val_batches)
-    say(cost.sentence(steps, val_batches, stage.epochs or 1))
+    steps = max(1, len(data.train) // world // size)
+    stage = fit_to_budget(stage, cost, steps, len(data.val))
+    say(cost.sentence(steps, len(data.val), stage.epochs or 1))
     return stage, steps
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
@@ -46,7 +50,7 @@ class FittedSamples:
         truth = sample.truth
         if not isinstance(truth, LabelMap):
             raise SettingsError(f"{sample.key} has {type(truth).__name__} as truth; a semantic network learns from label maps.")
-        image = self.preprocessing.fit(sample.image)
+        image = self.preprocessing.fit(sample.image, where=sample.key)
         fitted = (image, resize_label(truth.ids, (image.shape[0], image.shape[1])), sample.size_hw)
         size = fitted[0].nbytes + fitted[1].nbytes
         if size <= self._left:
@@ -54,12 +58,13 @@ class FittedSamples:
             self._kept[index] = fitted
         return fitted
 
-    def load(self) -> None:
-        """Decode what fits into memory now, so that worker processes share it instead of each decoding its own."""
-        for index in range(len(self)):
-            if self._left <= 0:
-                break
-            self[index]
+    def labels(self) -> Iterator[Array]:
+        """The label of each sample; on the way, what fits into memory is decoded and kept."""
+        return (self[index][1] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker that was not forked gets no copy of what is kept, and keeps nothing itself: memory stays bounded."""
+        return {**self.__dict__, "_kept": {}, "_left": 0}
 
     def groups(self) -> list[list[int]]:
         """Indices grouped by fitted size, those that can share a batch."""
@@ -148,8 +153,8 @@ class SegmentationData(L.LightningDataModule):
         val: FittedSamples,
         augmentation: Augmentation,
         *,
-        batch: int,
         seed: int,
+        batch: int = 1,
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
@@ -158,35 +163,47 @@ class SegmentationData(L.LightningDataModule):
         self.batch, self.seed, self.workers, self.pin_memory = batch, seed, workers, pin_memory
 
     def train_dataloader(self) -> DataLoader[PreparedSample]:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = self._process()
         sampler = EpochSampler(len(self.train), self.seed, rank, world)
-        return DataLoader(
-            TrainingSamples(self.train, self.augmentation, self.seed),
-            batch_size=self.batch,
-            sampler=sampler,
-            drop_last=len(sampler) >= self.batch,
-            collate_fn=collate,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=self.pin_memory,
-        )
+        samples = TrainingSamples(self.train, self.augmentation, self.seed)
+        return self._loader(samples, batch_size=self.batch, sampler=sampler, drop_last=len(sampler) >= self.batch)
 
     def val_dataloader(self) -> DataLoader[PreparedSample]:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = [group[i : i + self.batch] for group in self.val.groups() for i in range(0, len(group), self.batch)]
+        rank, world = self._process()
+        if len(self.val) < world:
+            raise SettingsError(
+                f"There are {len(self.val)} validation images for {world} processes; each needs one. Use fewer processes, "
+                "or give more images to validation."
+            )
+        size = min(self.batch, -(-len(self.val) // world))
+        batches = [group[i : i + size] for group in self.val.groups() for i in range(0, len(group), size)]
+        return self._loader(ValidationSamples(self.val), batch_sampler=batches[rank::world])
+
+    def _process(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, samples: TorchDataset[PreparedSample], **how: Any) -> DataLoader[PreparedSample]:
+        forks = self.workers > 0 and sys.platform == "linux"  # forked workers share the samples that are kept in memory
         return DataLoader(
-            ValidationSamples(self.val),
-            batch_sampler=batches[rank::world],
+            samples,
             collate_fn=collate,
             num_workers=self.workers,
+            worker_init_fn=_leave_interrupts_to_the_parent,
+            multiprocessing_context="fork" if forks else None,
             persistent_workers=self.workers > 0,
             pin_memory=self.pin_memory,
+            **how,
         )
 
-    def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the tensors; the keys and sizes stay."""
         label = batch.label
         return batch._replace(
-            image=batch.image.to(device, non_blocking=True),  # type: ignore[call-overload]
-            label=None if label is None else label.to(device, non_blocking=True),  # type: ignore[call-overload]
+            image=batch.image.to(device, non_blocking=True),
+            label=None if label is None else label.to(device, non_blocking=True),
+            targets=batch.targets and {name: target.to(device, non_blocking=True) for name, target in batch.targets.items()},
         )
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

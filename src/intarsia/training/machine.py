@@ -19,12 +19,12 @@ __all__ = ["Machine", "quiet_lightning"]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a training runs; none of it changes what is learnt.
+    """Where a training runs. Several processes share an epoch, so that a step sees as many batches as there are processes.
 
     Args:
         device: "auto", "cpu", "cuda", "mps".
         devices, nodes: processes on each machine, and machines.
-        workers: processes that prepare batches; None: 0 on a CPU, whose cores the network needs, else 4.
+        workers: processes that prepare batches; None: 4 beside a CUDA GPU, else 0, since the network needs the cores.
         loggers: names of Lightning's loggers to write to beside results.csv: "tensorboard", "wandb", "mlflow".
     """
 
@@ -34,11 +34,17 @@ class Machine:
     workers: int | None = None
     loggers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, least in (("devices", 1), ("nodes", 1), ("workers", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"{name} is {value}; it must be at least {least}.")
+
     def workers_for(self, device: torch.device) -> int:
         """How many processes prepare batches."""
         if self.workers is not None:
             return self.workers
-        return 0 if device.type == "cpu" else 4
+        return 4 if device.type == "cuda" else 0
 
     def open_loggers(self, out: Path) -> list[Any] | bool:
         """Lightning's loggers, writing under `out`; False for none.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from intarsia.core import Batch
+from intarsia.data.preprocessing import Preprocessing
 from intarsia.recipes import Stage
 from intarsia.training.progress import duration
-from intarsia.training.semantic import SemanticModule
+from intarsia.training.schedule import make_optimizer
 
-__all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure_step"]
+__all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure"]
 
 LONGEST_SIDE = 512
 """Larger images are fitted to this unless --imgsz says otherwise."""
@@ -27,19 +28,19 @@ CPU_BATCH, GPU_BATCH = 8, 16
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training step takes: seconds, and the peak memory of the process (CPU) or the device (GPU) in bytes."""
+    """What training takes: seconds for a step and for a validation batch, and the peak memory of the process or the GPU."""
 
     step_s: float
+    validation_s: float
     memory_bytes: int
 
-    def total_s(self, steps_per_epoch: int, val_batches: int, epochs: int) -> float:
-        """Seconds for a training; a validation batch is a forward pass, about a third of a step."""
-        return epochs * self.step_s * (steps_per_epoch + val_batches / 3)
+    def total_s(self, steps: int, val_batches: int, epochs: int) -> float:
+        """Seconds for a training of so many steps and validation batches in each epoch."""
+        return epochs * (self.step_s * steps + self.validation_s * val_batches)
 
-    def sentence(self, steps_per_epoch: int, val_batches: int, epochs: int) -> str:
-        total = duration(self.total_s(steps_per_epoch, val_batches, epochs))
+    def sentence(self, steps: int, val_batches: int, epochs: int) -> str:
         memory = f", {self.memory_bytes / 2**30:.1f} GB" if self.memory_bytes else ""
-        return f"about {total} for {epochs} epochs{memory}"
+        return f"about {duration(self.total_s(steps, val_batches, epochs))} for {epochs} epochs{memory}"
 
 
 def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int, *, pretrained: bool, gpu: bool) -> Stage:
@@ -74,17 +75,19 @@ def choose_sizes(stage: Stage, sizes_hw: Sequence[tuple[int, int]]) -> tuple[tup
     """The box that images are fitted into (None: native sizes) and the training crop.
 
     Images of one size up to 512 pixels stay as they are; larger ones are fitted to 512. Images of mixed sizes are fitted into a
-    square of their median longest side, up to 512. The crop is the whole box: a network that looks far, such as DeepLab with
-    dilations of hundreds of pixels, must see in training what it will see in use, or it makes things up there.
+    square of their median longest side, up to 512. The crop is as large as most fitted images: a network that looks far, such as
+    DeepLab with dilations of hundreds of pixels, must see in training what it will see in use, or it makes things up there.
     """
     if stage.imgsz is not None:
-        return stage.imgsz, stage.crop or stage.imgsz
-    longest = min(LONGEST_SIDE, round(median(max(size) for size in sizes_hw)))
-    if len(set(sizes_hw)) > 1:
-        return (longest, longest), stage.crop or (longest, longest)
-    scale = longest / max(sizes_hw[0])
-    fitted = round(sizes_hw[0][0] * scale), round(sizes_hw[0][1] * scale)
-    return (None if scale == 1 else fitted), stage.crop or fitted
+        box: tuple[int, int] | None = stage.imgsz
+    elif len(set(sizes_hw)) == 1 and max(sizes_hw[0]) <= LONGEST_SIDE:
+        box = None
+    else:
+        longest = min(LONGEST_SIDE, round(median(max(size) for size in sizes_hw)))
+        box = (longest, longest)
+    fitted = [Preprocessing((), (), box).fitted_size(size) for size in sizes_hw]
+    usual = round(median(height for height, _ in fitted)), round(median(width for _, width in fitted))
+    return box, stage.crop or stage.imgsz or usual
 
 
 def choose_batch(train_images: int, *, gpu: bool) -> int:
@@ -92,49 +95,78 @@ def choose_batch(train_images: int, *, gpu: bool) -> int:
     return max(1, min(GPU_BATCH if gpu else CPU_BATCH, train_images // 4)) if train_images > 4 else max(1, min(2, train_images))
 
 
-def measure_step(module: SemanticModule, batch: Batch, device: torch.device, *, steps: int = 2) -> Cost:
+def measure(
+    model: nn.Module,
+    loss: nn.Module,
+    stage: Stage,
+    training_batch: Callable[[int], Batch],
+    validation_batch: Batch,
+    device: torch.device,
+    *,
+    workers: int = 0,
+    steps: int = 2,
+) -> Cost:
     """Time a few training steps on a copy of the network, after one to warm up; the network and the random state stay.
+
+    Args:
+        model: the network.
+        loss: takes (logits, label).
+        stage: optimizer and precision.
+        training_batch: makes the batch of step 0, 1, ...; what that takes counts, shared among the workers.
+        validation_batch: one batch, for the forward pass alone.
+        device: where it runs.
+        workers: processes that prepare batches beside the training; without any, the step waits.
+        steps: how many to time.
 
     Raises:
         torch.OutOfMemoryError: the batch does not fit on the device.
     """
     state = torch.get_rng_state()
-    model: nn.Module = copy.deepcopy(module.model).to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
-    image = batch.image.to(device)
-    label = batch.label.to(device) if batch.label is not None else None
-    precision = {"bf16": torch.bfloat16, "16": torch.float16}.get(module.stage.precision or "32")
-    loss = copy.deepcopy(module.loss).to(device)
-    started = math.nan
+    model, loss = copy.deepcopy(model).to(device).train(), copy.deepcopy(loss).to(device)
+    optimizer = make_optimizer(model.named_parameters(), stage)
+    precision = {"bf16": torch.bfloat16, "16": torch.float16}.get(stage.precision or "32")
+    times: dict[str, list[float]] = {"prepare": [], "step": [], "validate": []}
     for step in range(steps + 1):
-        if step == 1:
-            _wait(device)
-            started = time.perf_counter()
-        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            value = loss(model(image).logits, label)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-    _wait(device)
-    seconds = (time.perf_counter() - started) / steps
+        with _timed(times["prepare"], device):
+            batch = training_batch(step)
+        with _timed(times["step"], device), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
+            value = loss(model(batch.image.to(device)).logits, batch.label.to(device) if batch.label is not None else None)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+    model.eval()
+    image = validation_batch.image.to(device)
+    with torch.inference_mode(), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
+        for _ in range(2):  # the first time warms up
+            with _timed(times["validate"], device):
+                model(image)
     torch.set_rng_state(state)
-    return Cost(seconds, _peak_memory(device))
+    prepare, step_s = (sum(times[name][1:]) / steps for name in ("prepare", "step"))
+    total = max(step_s, prepare / workers) if workers else step_s + prepare
+    return Cost(total, times["validate"][1], _peak_memory(device))
 
 
-def fit_to_budget(stage: Stage, cost: Cost, steps_per_epoch: int, val_batches: int) -> Stage:
+def fit_to_budget(stage: Stage, cost: Cost, steps: int, val_batches: int) -> Stage:
     """The number of epochs that a time budget pays for, at least one and at most those asked for.
 
     The budget is then gone from the stage: the choice is frozen, and a resumed run keeps it.
     """
     if stage.time_s is None:
         return stage
-    paid = max(1, int(stage.time_s / cost.total_s(steps_per_epoch, val_batches, 1)))
+    paid = max(1, int(stage.time_s / cost.total_s(steps, val_batches, 1)))
     return replace(stage, epochs=min(paid, stage.epochs or paid), time_s=None)
 
 
-def _wait(device: torch.device) -> None:
+@contextmanager
+def _timed(into: list[float], device: torch.device) -> Iterator[None]:
+    """Append the seconds that the block takes, the device's queue included."""
+    started = time.perf_counter()
+    yield
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    into.append(time.perf_counter() - started)
 
 
 def _peak_memory(device: torch.device) -> int:

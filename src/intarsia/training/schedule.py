@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from intarsia.core import SettingsError
 from intarsia.recipes import Stage
 
 __all__ = ["learning_rate_factor", "make_optimizer"]
@@ -40,7 +41,7 @@ def make_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], stage: 
     ]
     groups = [group for group in groups if group["params"]]
     if stage.lr is None:
-        raise ValueError("the learning rate of a stage is decided before its optimizer is made")
+        raise SettingsError("The learning rate of the stage is None; it is decided before the optimizer is made.")
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
     return torch.optim.AdamW(groups, lr=stage.lr)

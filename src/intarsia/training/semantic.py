@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
-from intarsia.core import Batch, ClassSpace, LabelMap, Output
+from intarsia.core import Batch, ClassSpace, DataError, LabelMap, Output
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
 from intarsia.recipes import Stage
 from intarsia.training.schedule import learning_rate_factor, make_optimizer
@@ -35,6 +35,9 @@ class SemanticModule(L.LightningModule):
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last) if stage.channels_last else model
         self.loss, self.classes, self.stage, self.total_steps, self.seed = loss, classes, stage, total_steps, seed
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(stage.frozen or ("\0",)):
+                parameter.requires_grad_(False)
         self.average = _moving_average(model, stage.ema) if stage.ema else None
         self.step_model = torch.compile(self.model) if stage.compile else self.model
         self._evidence: list[ConfusionEvidence] = []
@@ -47,8 +50,10 @@ class SemanticModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         # Each process measured for itself; the first one's choice holds for all.
-        self.total_steps = self.trainer.strategy.broadcast(self.total_steps)
-        self.trainer.fit_loop.max_epochs = self.trainer.strategy.broadcast(self.trainer.max_epochs)
+        chosen = (self.total_steps, self.trainer.max_epochs, self.trainer.datamodule.batch)  # type: ignore[attr-defined]
+        self.total_steps, epochs, batch = self.trainer.strategy.broadcast(chosen)
+        self.trainer.fit_loop.max_epochs = epochs
+        self.trainer.datamodule.batch = batch  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
@@ -93,9 +98,6 @@ class SemanticModule(L.LightningModule):
         self._evidence, self._sums = [], {}
 
     def configure_optimizers(self) -> Any:
-        for name, parameter in self.model.named_parameters():
-            if name.startswith(self.stage.frozen or ("\0",)):
-                parameter.requires_grad_(False)
         optimizer = make_optimizer(self.model.named_parameters(), self.stage)
         warmup = round(self.stage.warmup * self.total_steps)
         factor = learning_rate_factor(self.stage.schedule, self.total_steps, warmup)
@@ -111,14 +113,19 @@ class SemanticModule(L.LightningModule):
 
 
 def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-    return average.requires_grad_(False)
+    """Exponential average whose decay grows to `decay` as (1 + n) / (10 + n), so that the first, random weights fade soon."""
+
+    def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        return averaged * keep + current * (1 - keep)
+
+    return AveragedModel(model, avg_fn=average).requires_grad_(False)
 
 
 def total_loss(output: Output, batch: Batch, loss: nn.Module, ignore_id: int) -> Tensor:
     """The loss of the main head plus that of every auxiliary head times its weight."""
     if batch.label is None:
-        raise ValueError("a training batch has labels")
+        raise DataError(f"The samples {', '.join(batch.keys)} have no truth; a network cannot learn from them.")
     total: Tensor = loss(output.logits, batch.label)
     for head in output.auxiliary:
         label = batch.label if head.target == "label" else (batch.targets or {})[head.target]
