@@ -14,11 +14,10 @@ import lightning as L
 
 from intarsia.core import SettingsError
 from intarsia.inference.model_file import ModelCard, write_model
+from intarsia.recipes.run_files import BEST, HISTORY, LAST, RESUME
 from intarsia.training.semantic import SemanticModule
 
-__all__ = ["BEST", "HISTORY", "LAST", "RESUME", "Checkpoints", "read_history"]
-
-BEST, LAST, RESUME, HISTORY = "best.safetensors", "last.safetensors", "last.ckpt", "results.csv"
+__all__ = ["Checkpoints", "read_history"]
 
 
 class Checkpoints(L.Callback):

@@ -25,7 +25,8 @@ from intarsia.inference import ModelCard, choose_device, initialise, read_model_
 from intarsia.losses import create_loss, takes_class_weight
 from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
-from intarsia.training.checkpoints import BEST, LAST, RESUME, Checkpoints
+from intarsia.recipes.run_files import BEST, LAST, RESUME
+from intarsia.training.checkpoints import Checkpoints
 from intarsia.training.interrupt import interruptible
 from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples, ValidationSamples
 from intarsia.training.machine import Machine, quiet_lightning
