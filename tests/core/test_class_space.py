@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intarsia.core import ClassSpace, ClassSpaceError, SegmentationClass, default_color
 
@@ -35,6 +37,33 @@ def test_colors_are_translated_by_source_or_display_color():
     assert space.ids_from_colors(rgb).tolist() == [[0, 1, 1, 255]]
     with pytest.raises(ClassSpaceError, match=r"street\.png holds a value that no class claims: #ff0000 \(100\.00% of pixels\)"):
         space.ids_from_colors(np.full((2, 2, 3), (255, 0, 0), np.uint8), where="street.png")
+
+
+@given(st.data())
+def test_values_are_translated_as_a_dictionary_does(data):
+    count = data.draw(st.sampled_from([1, 2, 30, 254, 255, 300]))
+    values = data.draw(st.permutations(range(256 if count < 255 else 400)))
+    ignore_id = data.draw(st.sampled_from([i for i in (255, 254, 300, count) if i >= count]))
+    classes = tuple(SegmentationClass(f"c{i}", (0, 0, 0), (values[i],)) for i in range(count))
+    space = ClassSpace(classes, ignore_id, tuple(values[count : count + 2]))
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.int64, np.uint64]))
+    mask = np.array(data.draw(st.lists(st.sampled_from(values), max_size=20)), np.int64).astype(dtype)[None]
+    expected = [space.id_of_source.get(value) for value in mask[0].tolist()]
+    if None in expected:
+        with pytest.raises(ClassSpaceError, match="that no class claims"):
+            space.ids_from_values(mask)
+        return
+    ids = space.ids_from_values(mask)
+    assert ids.tolist() == [expected]
+    assert (ids.dtype, ids.flags.writeable) == (space.id_dtype, True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_strange_values_are_named_for_every_dtype(dtype):
+    space = ClassSpace((SegmentationClass("a", (0, 0, 0), (1,)), SegmentationClass("b", (0, 0, 0), (200,))))
+    for value in (0, 199, 254):
+        with pytest.raises(ClassSpaceError, match=rf"claims: {value} \(25\.00% of pixels\)\. The classes claim 1, 200, 255\."):
+            space.ids_from_values(np.array([[1, 200], [255, value]], dtype))
 
 
 def test_strange_values_are_named_with_their_share():
@@ -80,6 +109,8 @@ def test_more_than_255_classes_move_the_ignore_id():
         (lambda: ClassSpace.from_names(["a"]).index("b"), "no class called 'b'; the classes are a"),
         (lambda: ClassSpace.from_dict({"classes": [{"color": [1, 2, 3]}]}), "cannot be read.*name"),
         (lambda: ClassSpace.from_dict({"classes": [{"name": "a", "values": [[1, 2]]}]}), r"\[1, 2\] is neither"),
+        (lambda: ClassSpace.from_dict({"classes": ["a"], "ignore_id": "x"}), "`ignore_id` is 'x'; one whole number such as 255"),
+        (lambda: ClassSpace.from_dict({"classes": [{"name": "a", "values": [["r", 0, 0]]}]}), "cannot be read.*'r'"),
     ],
 )
 def test_contradictions_are_refused(build, message):

@@ -10,6 +10,7 @@ from intarsia.data.stats import (
     auto_class_weights,
     class_pixels,
     count_classes,
+    count_labels,
     fingerprint,
     image_statistics,
     median_frequency_weights,
@@ -47,6 +48,17 @@ def test_counts_by_hand() -> None:
     assert counts.total == 10
     pixels, images = class_pixels(TWO, ["b"])
     assert (pixels.tolist(), images.tolist()) == ([1, 5, 0], [1, 1, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_labels_are_counted_as_their_files_are(dtype: type) -> None:
+    labels = [TWO.read(key).truth.ids.astype(dtype) for key in ("a", "b")]
+    pixels = count_labels(labels, CLASSES)
+    assert (pixels.tolist(), pixels.dtype) == ([3, 6, 0], np.int64)
+    rng = np.random.default_rng(0)
+    labels = [rng.choice([0, 1, 2, 255], (2, 5, w)).astype(dtype)[:, ::2] for w in (3, 7)]
+    assert count_labels(iter(labels), CLASSES).tolist() == [sum(int((label == k).sum()) for label in labels) for k in range(3)]
+    assert count_labels([], CLASSES).tolist() == [0, 0, 0]
 
 
 def test_median_frequency_weights_by_hand() -> None:

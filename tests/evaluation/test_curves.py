@@ -41,6 +41,9 @@ def test_columns_are_grouped_by_their_names() -> None:
     assert "train/loss" in charts["Loss"]
     assert "val/loss" in charts["Loss"]
     assert "sky" not in "".join(charts.values())
+    by_class = {"epoch": 0, "val/iou/gloss": 0.1, "val/iou/my accuracy": 0.2, "val/loss": 1.0}
+    assert list(dict(training_curves([by_class]))) == ["Loss"]
+    assert "gloss" not in training_curves([by_class])[0][1]
 
 
 def test_rows_without_a_value_or_without_a_number_are_left_out() -> None:

@@ -65,6 +65,22 @@ def test_wrong_names_and_options_get_the_nearest() -> None:
     assert spec_of(create_model("unet", num_classes=2, dropout=0.1, **SMALL)).options["dropout"] == 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value", "said"),
+    [
+        ("unet", "dropout", 2, r"unet cannot be made with dropout=2.*: dropout probability .*The defaults: dropout=None"),
+        ("unet", "dropout", "abc", r"unet cannot be made with dropout='abc'.*: .*'str'"),
+        ("fcn", "dropout", -0.5, r"fcn cannot be made with .*dropout=-0\.5.*: .*The defaults: .*dropout=0\.5"),
+        ("unet", "width", 0, r"unet's option width is a whole number from 1 up, such as 64; 0 was given"),
+        ("unet", "depth", -1, r"unet's option depth is a whole number from 1 up, such as 4; -1 was given"),
+    ],
+)
+def test_values_that_make_no_network_are_named(name: str, option: str, value: object, said: str) -> None:
+    tiny = {"unet": SMALL, "fcn": {"width": 2, "fc_channels": 4}}[name]
+    with pytest.raises(SettingsError, match=said):
+        create_model(name, num_classes=2, **{**tiny, option: value})
+
+
 def test_an_own_trunk_takes_no_encoder() -> None:
     with pytest.raises(SettingsError, match=r"fcn has its own trunk, and the encoder 'resnet18' was given\..*deeplab_v3plus"):
         create_model("fcn", num_classes=2, encoder="resnet18")

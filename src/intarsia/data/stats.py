@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from intarsia.core import Array, DataError, Dataset, Instances, LabelMap, MultiLabel, Panoptic, Segmentation
+from intarsia.core import Array, ClassSpace, DataError, Dataset, Instances, LabelMap, MultiLabel, Panoptic, Segmentation
 
 __all__ = [
     "ClassCounts",
@@ -17,6 +17,7 @@ __all__ = [
     "auto_class_weights",
     "class_pixels",
     "count_classes",
+    "count_labels",
     "fingerprint",
     "image_statistics",
     "median_frequency_weights",
@@ -73,6 +74,14 @@ def class_pixels(dataset: Dataset, keys: Sequence[str]) -> tuple[Array, Array]:
     """Pixels of each class and images that contain it, (K,) int64 both."""
     counts = count_classes(dataset, keys)
     return counts.pixels, counts.images
+
+
+def count_labels(labels: Iterable[Array], classes: ClassSpace) -> Array:
+    """Pixels of each class in arrays of class ids, (K,) int64; other ids, such as the one to ignore, do not count."""
+    pixels = np.zeros(len(classes), np.int64)
+    for label in labels:
+        pixels += np.bincount(label.ravel(), minlength=len(classes))[: len(classes)]
+    return pixels
 
 
 def median_frequency_weights(counts: ClassCounts) -> Array:

@@ -18,9 +18,9 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> list[tuple[str, s
 
     Args:
         history: one mapping from column to value for each row; `epoch` is the x axis, and the row's number where there is none.
-            Columns are told apart by the last part of their name, as in train_loss, val/loss, val/miou, lr.
+            Columns are told apart by the end of their name, as in train_loss, val/loss, val/miou, lr; val/iou/CLASS is in none.
     """
-    columns = list(dict.fromkeys(name for row in history for name in row))
+    columns = [name for name in dict.fromkeys(name for row in history for name in row) if not name.startswith("val/iou/")]
     groups = {
         "Loss": [name for name in columns if name.endswith("loss")],
         "Score on the validation images": [name for name in columns if name.endswith(("miou", "accuracy"))],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core import ClassSpace, SettingsError, nearest_names
+from intarsia.core import ClassSpace, IntarsiaError, SettingsError, nearest_names
 from intarsia.encoders import create_encoder
 from intarsia.models._description import SEMANTIC, ModelDescription, describe_model
 
@@ -91,11 +91,10 @@ class ModelSpec:
             The network, with the attributes `spec` (this) and `weights_note` (where the weights came from, in words).
 
         Raises:
-            SettingsError: weights that cannot be had or do not fit.
+            SettingsError: weights that cannot be had or do not fit, or options of which no network can be made.
         """
         from intarsia.encoders import load_weights
 
-        architecture = SEMANTIC.load(self.name)
         if self.encoder is not None:
             encoder = create_encoder(
                 self.encoder,
@@ -103,16 +102,32 @@ class ModelSpec:
                 output_stride=self.output_stride or 32,
                 weights=encoder_weights,
             )
-            network = architecture(encoder=encoder, num_classes=self.num_classes, **self.options)
+            network = self._construct(encoder=encoder)
             network.weights_note = encoder.weights_note
         else:
-            network = architecture(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
+            network = self._construct(in_channels=self.in_channels)
             network.weights_note = (
                 load_weights(network, encoder_weights) if hasattr(network, "imagenet") else self._no_weights(encoder_weights)
             )
         network.spec = self
         made: nn.Module = network
         return made
+
+    def _construct(self, **trunk: Any) -> Any:
+        """Call the architecture; what it or a layer in it cannot do with the options becomes a sentence about them."""
+        architecture = SEMANTIC.load(self.name)
+        try:
+            return architecture(num_classes=self.num_classes, **trunk, **self.options)
+        except IntarsiaError:
+            raise
+        except (ValueError, TypeError, RuntimeError, IndexError, ArithmeticError) as error:
+            defaults = describe_model(self.name)["options"]
+            given = ", ".join(f"{key}={value!r}" for key, value in self.options.items() if value != defaults[key])
+            instead = ", ".join(f"{key}={value!r}" for key, value in defaults.items() if value != self.options[key])
+            raise SettingsError(
+                f"{self.name} cannot be made with {given or 'its default options'}: {error}."
+                + (f" The defaults: {instead}." if instead else "")
+            ) from error
 
     def _no_weights(self, encoder_weights: str) -> str:
         if encoder_weights not in ("auto", "none"):
@@ -191,3 +206,5 @@ def _check_option(about: ModelDescription, option: str, value: Any) -> None:
     kinds = (int, float) if type(default) is float else (type(default),)
     if not choices and default is not None and type(value) not in kinds:
         raise SettingsError(f"{name}'s option {option} is of type {type(default).__name__}, as {default!r}; {value!r} was given.")
+    if type(default) is int and default > 0 and value < 1:  # channels, levels, layers
+        raise SettingsError(f"{name}'s option {option} is a whole number from 1 up, such as {default}; {value!r} was given.")

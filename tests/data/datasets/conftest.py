@@ -29,3 +29,17 @@ def make(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def small_camvid(tmp_path: Path) -> Path:
+    """One frame for each split, and the class list."""
+    root = tmp_path / "frames"
+    root.mkdir()
+    rows = [f"{i} {name} 0 0 0" for i, name in enumerate(["sky", "building", "pole", "road", "pavement", "tree", "sign_symbol"])]
+    rows += [f"{i} {name} 0 0 0" for i, name in enumerate(["fence", "car", "pedestrian", "bicyclist", "void"], 7)]
+    (root / "classes.txt").write_text("# id name r g b\n" + "\n".join(rows))
+    for split in ("train", "val", "test"):
+        write_image(root / "images" / split / "x.jpg", np.zeros((3, 4, 3), np.uint8))
+        write_image(root / "masks" / split / "x.png", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    return root

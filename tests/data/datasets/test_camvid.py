@@ -7,25 +7,12 @@ from PIL import Image
 
 from intarsia.core import DataError, Dataset, LabelMap, SettingsError
 from intarsia.data.datasets.camvid import CamVid
-from intarsia.data.formats import write_image
 
 Shared = Callable[[str], Path]
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """One frame for each split, and the class list."""
-    rows = [f"{i} {name} 0 0 0" for i, name in enumerate(["sky", "building", "pole", "road", "pavement", "tree", "sign_symbol"])]
-    rows += [f"{i} {name} 0 0 0" for i, name in enumerate(["fence", "car", "pedestrian", "bicyclist", "void"], 7)]
-    (tmp_path / "classes.txt").write_text("# id name r g b\n" + "\n".join(rows))
-    for split in ("train", "val", "test"):
-        write_image(tmp_path / "images" / split / "x.jpg", np.zeros((3, 4, 3), np.uint8))
-        write_image(tmp_path / "masks" / split / "x.png", np.arange(12, dtype=np.uint8).reshape(3, 4))
-    return tmp_path
-
-
-def test_ids_are_kept_and_eleven_is_void(small: Path) -> None:
-    data = CamVid(small)
+def test_ids_are_kept_and_eleven_is_void(small_camvid: Path) -> None:
+    data = CamVid(small_camvid)
     assert isinstance(data, Dataset)
     truth = data.read("val/x").truth
     assert isinstance(truth, LabelMap)
@@ -47,25 +34,25 @@ def test_the_real_data(shared_data: Shared) -> None:
         np.testing.assert_array_equal(sample.truth.ids, np.asarray(mask))
 
 
-def test_recognition(small: Path, tmp_path: Path, shared_data: Shared) -> None:
-    assert CamVid.recognizes(small)
+def test_recognition(small_camvid: Path, tmp_path: Path, shared_data: Shared) -> None:
+    assert CamVid.recognizes(small_camvid)
     assert CamVid.recognizes(shared_data("camvid"))
     assert not CamVid.recognizes(shared_data("nuclei"))
-    (small / "classes.txt").write_text("0 sky 1 2 3")
-    assert not CamVid.recognizes(small)
-    (small / "classes.txt").write_bytes(b"\xff\xfe\0")
-    assert not CamVid.recognizes(small)
+    (small_camvid / "classes.txt").write_text("0 sky 1 2 3")
+    assert not CamVid.recognizes(small_camvid)
+    (small_camvid / "classes.txt").write_bytes(b"\xff\xfe\0")
+    assert not CamVid.recognizes(small_camvid)
 
 
-def test_errors(small: Path) -> None:
+def test_errors(small_camvid: Path) -> None:
     with pytest.raises(SettingsError, match="no instance truth"):
-        CamVid(small, view="instance")
+        CamVid(small_camvid, view="instance")
     with pytest.raises(DataError, match=r"no sample 'val/y'\. Nearest: val/x"):
-        CamVid(small).read("val/y")
-    (small / "masks" / "test" / "x.png").unlink()
+        CamVid(small_camvid).read("val/y")
+    (small_camvid / "masks" / "test" / "x.png").unlink()
     with pytest.raises(
         DataError, match=r"holds an image or a mask alone for x \(1 in all\) in test\. CamVid is expected as\nROOT/classes\.txt"
     ):
-        CamVid(small)
+        CamVid(small_camvid)
     with pytest.raises(DataError, match="nothing in train"):
-        CamVid(small / "images")
+        CamVid(small_camvid / "images")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from intarsia.core import ClassSpaceError, DataError, Dataset, Instances, LabelMap, SettingsError
-from intarsia.data.datasets import read_classes
+from intarsia.core import ClassSpace, ClassSpaceError, DataError, Dataset, Instances, LabelMap, SettingsError
+from intarsia.data.datasets import open_dataset, read_classes, write_classes
 from intarsia.data.datasets.folder import Folder
-from intarsia.data.formats import write_image
+from intarsia.data.formats import write_image, write_mask
 
 Make = Callable[..., Path]
 
@@ -124,6 +124,46 @@ def test_multi_band_and_16_bit_images(make: Make) -> None:
     (root / "images").mkdir()
     tifffile.imwrite(root / "images" / "a.tif", bands, photometric="minisblack", planarconfig="contig")
     np.testing.assert_array_equal(Folder(root).read("a").image, bands)
+
+
+@pytest.mark.parametrize("stem", ["two words", "a[1](x)*?", "Gänse é 木", "50% #1 & 'q' {b}", "v1.2.final", "--out", "~x"])
+def test_names_of_any_characters(make: Make, stem: str) -> None:
+    folder = f"my [{stem}] data"
+    make(*(f"{folder}/{name}" for name in pairs(stem, f"{stem}/{stem}", "plain", "other")))
+    data = open_dataset(make() / folder)
+    assert sorted(key for keys in data.splits.values() for key in keys) == sorted([stem, f"{stem}/{stem}", "plain", "other"])
+    for key in (stem, f"{stem}/{stem}"):
+        sample = data.read(key)
+        assert (sample.key, sample.truth.areas()) == (key, {"class_0": 16, "class_1": 16, "class_2": 16})
+
+
+def test_a_letter_and_its_accent_may_be_one_sign_or_two(make: Make) -> None:
+    one, two = "caf\u00e9", "cafe\u0301"
+    root = make(f"images/{one}.jpg", f"masks/{two}.png", f"images/{two}2.jpg", f"masks/{one}2.png")
+    (root / "intarsia.toml").write_text(f'[split]\nval = ["{one}2"]', encoding="utf-8")
+    data = Folder(root)
+    assert data.splits == {"train": (one,), "val": (f"{one}2",)}
+    assert data.read(one).truth.areas() == data.read(f"{one}2").truth.areas()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_more_classes_than_a_byte_holds(make: Make, declared: bool) -> None:
+    root = make("images/a.jpg", "images/b.jpg")
+    classes = ClassSpace.from_names([f"kind {i}" for i in range(300)])
+    ids = np.arange(48).reshape(6, 8)
+    labels = [LabelMap(np.where(ids == 47, 65535, ids + first).astype(np.uint16), classes) for first in (0, 252)]
+    for stem, label in zip("ab", labels, strict=True):
+        path = root / "masks" / f"{stem}.png"
+        _ = write_image(path, label.ids) if declared else write_mask(path, label)  # as another tool writes them, or as we do
+    if declared:
+        write_classes(root, classes)
+    data = Folder(root)
+    assert data.classes == classes
+    for stem, label in zip("ab", labels, strict=True):
+        truth = data.read(stem).truth
+        assert isinstance(truth, LabelMap)
+        assert truth.ids.dtype == np.uint16
+        np.testing.assert_array_equal(truth.ids, label.ids)
 
 
 def test_missing_partners_are_listed_and_nothing_is_dropped(make: Make) -> None:

@@ -148,6 +148,21 @@ def test_data_yaml_inside_the_folder_and_its_label_mapping(make: Make) -> None:
     assert truth.ids[0, :3].tolist() == [255, 0, 1]
 
 
+def test_data_yaml_leads_where_the_folders_do_not_say_enough(make: Make) -> None:
+    root = make(*pairs("a", "b", split="train/"), *pairs("c", split="val/"))
+    (root / "data.yaml").write_text("train: images/train\nmasks_dir: labels_png\nnames: [road, car, sky]\n")
+    data = Folder(root)  # masks/ is there: the folders lead, and the file gives the names
+    assert (data.splits, data.classes.names) == ({"train": ("train/a", "train/b"), "val": ("val/c",)}, ("road", "car", "sky"))
+    (root / "masks").rename(root / "labels_png")
+    for source in (root, root / "data.yaml"):
+        data = Folder(source, val_fraction=0)
+        assert data.splits == {"train": ("train/a", "train/b")}
+        assert data.read("train/b").truth.areas() == {"road": 16, "car": 16, "sky": 16}
+    (root / "data.yaml").write_text("masks_dir: labels_png\nnames: [road, car, sky]\n")
+    with pytest.raises(DataError, match=r"unlabelled: there are no masks in .*masks"):
+        Folder(root)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

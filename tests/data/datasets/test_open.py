@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,11 @@ import pytest
 
 from intarsia.core import DataError, SettingsError
 from intarsia.data.datasets import DATASETS, open_dataset
+from intarsia.data.datasets.camvid import CamVid
+from intarsia.data.datasets.folder import Folder
+from intarsia.data.datasets.scenes import Scenes
 from intarsia.data.formats import write_image
+from intarsia.data.stats import fingerprint
 
 
 @pytest.fixture
@@ -31,6 +36,28 @@ def test_known_data_is_recognised(shared_data: Callable[[str], Path]) -> None:
     for source in (root, str(root), f"camvid:{root}"):
         assert type(open_dataset(source)).__name__ == "CamVid"
     assert open_dataset(shared_data("nuclei"), view="instance").task == "instance"
+
+
+def test_a_folder_may_be_called_like_a_data_set(cells: Path, small_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cells.parent)
+    cells.rename("camvid")
+    assert isinstance(open_dataset("camvid"), Folder)  # whatever lies there
+    Path("camvid").rename("scenes")
+    assert isinstance(open_dataset("scenes"), Scenes)  # a generated one needs no folder
+    assert isinstance(open_dataset("./scenes"), Folder)
+    small_camvid.rename("camvid")
+    assert isinstance(open_dataset("camvid"), CamVid)
+
+
+def test_every_data_set_travels_to_another_process(cells: Path, small_camvid: Path) -> None:
+    sources = {"camvid": f"camvid:{small_camvid}", "folder": f"folder:{cells}", "scenes": "scenes:train=1,val=1,size=32"}
+    assert sorted(sources) == sorted(DATASETS.names)
+    for source in sources.values():
+        data = open_dataset(source)
+        back = pickle.loads(pickle.dumps(data))
+        assert (back.name, back.task, back.classes, back.notes) == (data.name, data.task, data.classes, data.notes)
+        assert back.splits == data.splits
+        assert fingerprint(back) == fingerprint(data)
 
 
 def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> None:

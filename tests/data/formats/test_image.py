@@ -59,6 +59,25 @@ def test_jpeg_is_near_and_grey_jpeg_has_one_channel(tmp_path: Path) -> None:
     assert np.abs(back.astype(int) - ramp).max() <= 2
 
 
+@pytest.mark.parametrize(("name", "side"), [("a.jpg", 65501), ("a.webp", 16384)])
+def test_a_side_that_the_type_does_not_hold(tmp_path: Path, name: str, side: int) -> None:
+    with pytest.raises(DataError, match=rf"{name} cannot be written as .*1 x {side} \(height x width\).*PNG and TIFF hold more"):
+        write_image(tmp_path / name, np.zeros((1, side, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+    assert read_image(write_image(tmp_path / name, np.zeros((1, side - 1, 3), np.uint8))).shape == (1, side - 1, 3)
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    grey = np.zeros((2, 3), np.uint8)
+    (tmp_path / "file").write_text("")
+    for name in ("file/a.png", "file/b/a.png", f"{'x' * 300}.png"):
+        with pytest.raises(DataError, match=r"\.png cannot be written \(.*Errno"):
+            write_image(tmp_path / name, grey)
+    longest = f"{'é' * 125}x.png"  # 255 bytes, the most that a file system takes
+    assert read_image(write_image(tmp_path / longest, grey)).shape == (2, 3, 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", longest]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["png", "png16", "jpg", "webp", "tif-pillow", "tif-lzw", "tif-16"])
 def test_exif_orientation_is_applied(tmp_path: Path, pillow: Callable[[Path], Image.Image], kind: str, orientation: int) -> None:

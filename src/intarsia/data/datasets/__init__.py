@@ -17,7 +17,8 @@ def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) 
 
     Args:
         source: a folder or data.yaml ("data/cells"); a name with the folder ("camvid:data/camvid", needed where the folder is not
-            recognised); or the name of a generated one with its options ("scenes:train=400,size=96x128").
+            recognised); or the name of a generated one with its options ("scenes:train=400,size=96x128"), also where a folder is
+            called so ("./scenes" is the folder).
         view: which truth to give, such as "semantic" or "instance"; None is the data set's own first one.
         seed: of the split of a folder that has none.
 
@@ -26,9 +27,11 @@ def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) 
         SettingsError: options that cannot be read, or a view that the data set does not have.
     """
     name, _, rest = str(source).partition(":")
-    if isinstance(source, str) and name in DATASETS:
-        return _open_named(name, rest, view, seed)
     root = Path(source)
+    if isinstance(source, str) and name in DATASETS:
+        is_generated = hasattr(DATASETS.load(name), "from_options")
+        if rest or is_generated or not root.exists():
+            return _open_named(name, rest, view, seed)
     if not root.exists():
         raise DataError(f"There is no data set {str(source)!r}: neither a path nor a name.{_near(root, name)}")
     for known in DATASETS.names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,7 +223,8 @@ def _files_by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
             if not _is_image(path):
                 others += [name] if not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini") else []
                 continue
-            key = path.relative_to(folder).with_suffix("").as_posix()
+            # An accent is part of its letter or, in names from a Mac, a sign of its own: the same name in other bytes.
+            key = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
             if key in found:
                 raise DataError(
                     f"{folder} holds {found[key].name} and {name}; of files with one name only one can be meant. Rename one."

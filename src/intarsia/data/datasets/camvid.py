@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from intarsia.core import ClassSpace, DataError, Sample, SegmentationClass, SettingsError, Task, nearest_names
 from intarsia.core.class_space import Color
@@ -72,7 +71,7 @@ class CamVid:
             ignore_id=VOID,
             ignore_sources=((0, 0, 0),),
         )
-        self.splits: Mapping[str, Sequence[str]] = MappingProxyType({s: self._keys(s) for s in ("train", "val", "test")})
+        self.splits: Mapping[str, Sequence[str]] = {s: self._keys(s) for s in ("train", "val", "test")}
         self.notes: Sequence[str] = (
             "val is cut from a film sequence of train, so its scores flatter; test is the one to report.",
         )

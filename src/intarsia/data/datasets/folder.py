@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,8 @@ class Folder:
             raise SettingsError(f"val_fraction is {val_fraction}; a share from 0 up to, not including, 1 was expected.")
         root = Path(root)
         yaml_file = root if root.is_file() else root / YAML
-        leads = root.is_file() or not (root / "images").is_dir()
-        root = root.parent if root.is_file() else root
+        yaml_is_given = root.is_file()
+        root = root.parent if yaml_is_given else root
         if not root.is_dir():
             raise DataError(f"There is no folder {root}.")
         toml = read_toml(root / TOML) if (root / TOML).is_file() else {}
@@ -77,7 +78,10 @@ class Folder:
             declared = declared or yaml_classes(content, yaml_file)
         self.name = root.resolve().name if yaml_file.name == YAML else yaml_file.stem
         self.task: Task = "instance" if view == "instance" else "semantic"
-        places = yaml_places(content, yaml_file) if content is not None and leads else folder_places(root)
+        if content is not None and (yaml_is_given or _yaml_leads(content, root)):
+            places = yaml_places(content, yaml_file)
+        else:
+            places = folder_places(root)
         self._pairs, splits, left_aside = find_pairs(places, view, declared)
         self.classes, about_classes = _settle_classes(self.name, declared, self._pairs.values())
         if "split" in toml:
@@ -118,6 +122,11 @@ class Folder:
         if pair.class_files:
             return read_labels(pair.class_files, self.classes, last_wins=self._last_wins)
         return None if pair.mask is None else read_mask(pair.mask, self.classes)
+
+
+def _yaml_leads(content: Mapping[str, Any], root: Path) -> bool:
+    """Whether a data.yaml in the folder says where images and masks are, rather than the names of the folders beside it."""
+    return not (root / "images").is_dir() or (not (root / "masks").is_dir() and not content.keys().isdisjoint(("train", "val")))
 
 
 def _settle_classes(name: str, declared: ClassSpace | None, pairs: Collection[Pair]) -> tuple[ClassSpace, str | None]:

@@ -12,7 +12,6 @@ Licence: that of Intarsia. There is no folder: nothing is read, and a key such a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 
@@ -102,9 +101,9 @@ class Scenes:
             raise SettingsError(f"scenes has no {view} truth; its views are {', '.join(_VIEWS)}.")
         self.task: Task = _VIEWS[view]
         self.size_hw, self.seed = size_hw, seed
-        self.splits: Mapping[str, Sequence[str]] = MappingProxyType(
-            {split: tuple(f"{split}/{i:04d}" for i in range(count)) for split, count in counts.items() if count}
-        )
+        self.splits: Mapping[str, Sequence[str]] = {
+            split: tuple(f"{split}/{i:04d}" for i in range(count)) for split, count in counts.items() if count
+        }
         things = ", ".join(entry.name for entry in SCENE_CLASSES.classes if entry.is_thing)
         self.notes: Sequence[str] = (
             f"scenes are drawn, not photographed: streets and parks, {size_hw[0]} x {size_hw[1]} pixels, seed {seed}.",

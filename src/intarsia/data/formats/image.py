@@ -70,7 +70,8 @@ def write_image(path: str | Path, image: Array) -> Path:
     The file is written whole or not at all, and missing folders are made.
 
     Raises:
-        DataError: an unknown ending, or a dtype or number of channels that the type does not hold.
+        DataError: an unknown ending, a dtype, number of channels or size that the type does not hold, or a place that cannot be
+            written.
     """
     path = Path(path)
     image = as_image(image, where=f"The image for {path}")
@@ -83,7 +84,17 @@ def write_image(path: str | Path, image: Array) -> Path:
             f"{path}: {file_format} does not hold {image.shape[2]} channels of {image.dtype}. It holds "
             f"{' or '.join(map(str, channels)) or 'any number of'} channels of {' or '.join(dtypes)}; TIFF holds all of them."
         )
-    write_bytes(path, _encode(image, file_format))
+    try:
+        data = _encode(image, file_format)
+    except MemoryError:
+        raise
+    except Exception as error:  # three libraries raise whatever they like
+        raise DataError(
+            f"{path} cannot be written as {file_format} ({str(error).strip() or type(error).__name__}): the image is "
+            f"{image.shape[0]} x {image.shape[1]} (height x width). JPEG holds at most 65,500 pixels a side and WebP 16,383; PNG "
+            "and TIFF hold more."
+        ) from error
+    write_bytes(path, data)
     return path
 
 
