@@ -12,7 +12,7 @@ __all__ = ["DATASETS", "open_dataset", "read_classes", "write_classes"]
 DATASETS = Catalog("data set", "intarsia.data.datasets")
 
 
-def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) -> Dataset:
+def open_dataset(source: str | Path, *, view: str | None = None) -> Dataset:
     """Open a data set.
 
     Args:
@@ -20,7 +20,6 @@ def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) 
             recognised); or the name of a generated one with its options ("scenes:train=400,size=96x128"), also where a folder is
             called so ("./scenes" is the folder).
         view: which truth to give, such as "semantic" or "instance"; None is the data set's own first one.
-        seed: of the split of a folder that has none.
 
     Raises:
         DataError: a path that does not exist; the message gives the nearest. Or a data set with missing files.
@@ -31,25 +30,23 @@ def open_dataset(source: str | Path, *, view: str | None = None, seed: int = 0) 
     if isinstance(source, str) and name in DATASETS:
         is_generated = hasattr(DATASETS.load(name), "from_options")
         if rest or is_generated or not root.exists():
-            return _open_named(name, rest, view, seed)
+            return _open_named(name, rest, view)
     if not root.exists():
         raise DataError(f"There is no data set {str(source)!r}: neither a path nor a name.{_near(root, name)}")
     for known in DATASETS.names:
         recognizes = getattr(DATASETS.load(known), "recognizes", None)
         if recognizes is not None and recognizes(root):
-            return _open_named(known, str(root), view, seed)
-    return _open_named("folder", str(root), view, seed)
+            return _open_named(known, str(root), view)
+    return _open_named("folder", str(root), view)
 
 
-def _open_named(name: str, rest: str, view: str | None, seed: int) -> Dataset:
+def _open_named(name: str, rest: str, view: str | None) -> Dataset:
     cls = DATASETS.load(name)
     opened: Dataset
     if hasattr(cls, "from_options"):
         opened = cls.from_options(_options(name, rest), view)
     elif not rest:
         raise SettingsError(f"{name} lies in a folder: say which, as in {name}:path/to/{name}.")
-    elif name == "folder":
-        opened = cls(rest, view=view or "semantic", seed=seed)
     else:
         opened = cls(rest, view=view or "semantic")
     return opened
