@@ -8,7 +8,6 @@ from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances, Label
 from intarsia.data.datasets.camvid import CamVid
 from intarsia.data.stats import (
     auto_class_weights,
-    class_pixels,
     count_classes,
     count_labels,
     fingerprint,
@@ -46,8 +45,8 @@ def test_counts_by_hand() -> None:
     assert counts.images.tolist() == [2, 2, 0]
     assert counts.host_pixels.tolist() == [10, 10, 0]
     assert counts.total == 10
-    pixels, images = class_pixels(TWO, ["b"])
-    assert (pixels.tolist(), images.tolist()) == ([1, 5, 0], [1, 1, 0])
+    alone = count_classes(TWO, ["b"])
+    assert (alone.pixels.tolist(), alone.images.tolist()) == ([1, 5, 0], [1, 1, 0])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])

@@ -15,7 +15,6 @@ __all__ = [
     "ClassCounts",
     "ImageStatistics",
     "auto_class_weights",
-    "class_pixels",
     "count_classes",
     "count_labels",
     "fingerprint",
@@ -68,12 +67,6 @@ def count_classes(dataset: Dataset, keys: Sequence[str]) -> ClassCounts:
         hosts += (areas > 0) * size
         total += size
     return ClassCounts(pixels, images, hosts, total)
-
-
-def class_pixels(dataset: Dataset, keys: Sequence[str]) -> tuple[Array, Array]:
-    """Pixels of each class and images that contain it, (K,) int64 both."""
-    counts = count_classes(dataset, keys)
-    return counts.pixels, counts.images
 
 
 def count_labels(labels: Iterable[Array], classes: ClassSpace) -> Array:
