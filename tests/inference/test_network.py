@@ -65,7 +65,7 @@ def test_grey_and_alpha_images_go_through_a_color_network(photo):
     predictor = network()
     assert predictor(photo[..., 0]).size_hw == (37, 53)
     assert np.array_equal(predictor(np.dstack([photo, photo[..., :1]])).ids, predictor(photo).ids)
-    with pytest.raises(DataError, match="An image has 6 channels and the network was made for 3"):
+    with pytest.raises(DataError, match="image has 6 channels and the network was made for 3"):
         predictor(np.dstack([photo, photo]))
 
 

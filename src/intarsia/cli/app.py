@@ -54,7 +54,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one sentence and exit code 2, unless --debug asks for the traceback."""
+    """Run the command line. What can go wrong for a user is one sentence and exit code 2; --debug asks for the traceback."""
     debug = "--debug" in sys.argv
     sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]  # wherever it was typed
     try:
@@ -67,3 +67,12 @@ def main() -> None:
         raise SystemExit(130 if interrupted else 2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:
+        from intarsia.workflow.environment import memory_ran_out
+
+        no_memory = memory_ran_out(error)
+        if debug or not (no_memory or isinstance(error, OSError)):
+            raise
+        advice = " There was not enough memory: try a smaller --batch or --imgsz, or smaller images." if no_memory else ""
+        typer.echo(f"error: {str(error) or type(error).__name__}.{advice}", err=True)
+        raise SystemExit(2) from None

@@ -6,8 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from intarsia.cli.console import open_console
 from intarsia.cli.tables import print_evaluation
 
 __all__ = ["evaluate"]
@@ -28,7 +28,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=2))
         return
-    console = Console()
+    console = open_console()
     print_evaluation(console, evaluation)
     if out is not None:
-        console.print(f"report: {out}/report.html", highlight=False, soft_wrap=True)
+        console.print(f"report: {out}/report.html", soft_wrap=True)

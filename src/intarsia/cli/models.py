@@ -6,8 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from intarsia.cli.console import open_console
 
 __all__ = ["models"]
 
@@ -23,7 +24,7 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows[0] if name is not None else rows, indent=2))
         return
-    console = Console()
+    console = open_console()
     if name is None:
         table = Table("name", "what it is", "encoder", box=None)
         for row in rows:
@@ -38,4 +39,4 @@ def models(
     if row["encoder"]:
         lines.append(f"  --encoder {row['encoder']}    (or any timm encoder, such as resnet18)")
         lines.append(f"  --output-stride {row['output_stride']}")
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from intarsia.cli.console import open_console
 
 if TYPE_CHECKING:
     from intarsia.workflow.predict import Predicted
@@ -26,13 +27,13 @@ def predict(
     """
     from intarsia.workflow.predict import predict as run
 
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
 
     def show(number: int, count: int, row: Predicted) -> None:
         if row.error is not None:
-            console.print(f"[{number}/{count}] skipped: {row.error}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"[{number}/{count}] skipped: {row.error}", soft_wrap=True)
         elif count <= 20 or number % max(1, count // 20) == 0:
-            console.print(f"[{number}/{count}] {row.path} ({row.seconds:.2f} s)", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"[{number}/{count}] {row.path} ({row.seconds:.2f} s)", soft_wrap=True)
 
     rows = run(inputs, model=model, out=out, device=device, overlays=overlays, progress=show)
     failed = [row for row in rows if row.error is not None]

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,13 +21,14 @@ def print_evaluation(console: Console, evaluation: Evaluation) -> None:
     from intarsia.evaluation import class_rows
 
     level = f"{evaluation.intervals.level:.0%}"
-    table = Table(title=f"{evaluation.predictor} on {evaluation.dataset} {evaluation.split}", title_justify="left", box=None)
+    title = Text(f"{evaluation.predictor} on {evaluation.dataset} {evaluation.split}")  # Text: names are not markup
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("class")
     for name in ("IoU", f"{level} interval", "recall", "precision", "share of pixels"):
         table.add_column(name, justify="right")
     for row in class_rows(evaluation):
         cells = (_score(row.iou), _interval(row.interval), _score(row.recall), _score(row.precision), f"{row.truth_share:.1%}")
-        table.add_row(row.name, *cells)
+        table.add_row(Text(row.name), *cells)
     scores = evaluation.scores
     table.add_section()
     table.add_row("mean", _score(scores.miou), _interval(evaluation.intervals.of("miou")), _score(scores.mean_accuracy))

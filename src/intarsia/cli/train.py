@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from intarsia.cli.console import open_console
 from intarsia.cli.options import parse_auto, parse_duration, parse_pairs, parse_size, parse_weights
 from intarsia.cli.tables import print_evaluation
 
@@ -48,7 +48,7 @@ def train(
     precision: Annotated[Text, typer.Option(help="32, bf16 or 16. [default: bf16 on hardware that has it, else 32]")] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
     recipe: Annotated[Text, typer.Option(help="A recipe file, such as a run's recipe.toml, or the name of one.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights, order and augmentation. [default: 0]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes on each machine, one for each GPU.")] = 1,
     nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
@@ -64,7 +64,7 @@ def train(
 
     What is not given is decided from the data and the machine, printed, and saved in the run's recipe.toml.
     """
-    console = Console()
+    console = open_console()
     from intarsia.workflow.train import train as run
 
     done = run(
@@ -102,4 +102,4 @@ def train(
         compile=compile_ or None,
     )
     print_evaluation(console, done.evaluation)
-    console.print(f"model:  {done.best}\nreport: {done.report}", highlight=False, soft_wrap=True)
+    console.print(f"model:  {done.best}\nreport: {done.report}", soft_wrap=True)

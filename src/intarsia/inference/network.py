@@ -10,6 +10,7 @@ import numpy as np
 from intarsia.core import Array, ClassSpace, DataError, Hints, LabelMap, SettingsError, Task, as_image
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.inference.model_file import ModelCard, read_model
+from intarsia.recipes.run_files import BEST
 
 if TYPE_CHECKING:
     import torch
@@ -68,14 +69,17 @@ def load(path: str | Path, *, device: str = "auto") -> SemanticNetwork:
     """The predictor in a model file.
 
     Args:
-        path: a file such as runs/x/best.safetensors.
+        path: a file such as runs/x/best.safetensors, or the folder of a run, whose best is taken.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
         ModelFileError: missing, truncated, of a newer version, or not ours.
     """
+    path = Path(path)
+    if (path / BEST).is_file():
+        path /= BEST
     model, card = read_model(path)
-    return SemanticNetwork(model, card, device=device, name=Path(path).stem if Path(path).stem != "best" else None)
+    return SemanticNetwork(model, card, device=device, name=path.stem if path.name != BEST else None)
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -111,6 +115,11 @@ def _to_array(image: Any) -> Array:
     if hasattr(image, "convert") and hasattr(image, "mode"):  # a PIL image, without importing Pillow to find out
         from PIL import ImageOps
 
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(upright.convert("RGB") if upright.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV") else upright)
+        from intarsia.data.formats._decode import pillow_pixels
+
+        upright: Any = ImageOps.exif_transpose(image)
+        pixels = pillow_pixels(upright, "PIL")
+        if pixels.palette is not None:
+            return pixels.palette[pixels.values]
+        return pixels.values * np.uint8(255) if pixels.bits == 1 else pixels.values
     raise DataError(f"A {type(image).__name__} is not an image; give a path, a numpy array or a PIL image.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.core import Dataset, Predictor
+from intarsia.recipes.run_files import EVALUATION, REPORT
 from intarsia.workflow.environment import environment
 from intarsia.workflow.predictors import open_predictor
 
@@ -68,12 +69,12 @@ def write_results(
     from intarsia.evaluation import write_report
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    (out / EVALUATION).write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
     ranked = evaluation.ranking
     keys = dict.fromkeys((*ranked[:EXAMPLES], *ranked[max(EXAMPLES, len(ranked) - EXAMPLES) :]))
     samples = [dataset.read(key) for key in keys]
     write_report(
-        out / "report.html",
+        out / REPORT,
         title=f"{predictor.name} on {dataset.name}",
         command=command_line(),
         evaluation=evaluation,

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intarsia.core import DataError, Predictor, Segmentation, SettingsError
+from intarsia.core import IntarsiaError, Predictor, Segmentation, SettingsError
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
+from intarsia.workflow.environment import memory_ran_out
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
+
+MASKS, OVERLAYS, SUMMARY = "masks", "overlays", "summary.csv"
+JPEG_SIDE = 65500
+"""The longest side that JPEG libraries write."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,12 @@ def predict(
     """Segment files, folders and globs.
 
     Writes under `out`: `masks/NAME.png` (ids inside, colours outside, at the size of the input), `overlays/NAME.jpg`, and
-    `summary.csv` with the pixels of each class. A file that cannot be read is reported in its row and the others go on.
+    `summary.csv` with the pixels of each class. A file that cannot be read, or is too large for the memory, is reported in its
+    row and the others go on; the table is written even if something stops the whole.
 
     Args:
-        inputs: image files, folders (searched to any depth, whose structure is kept) and patterns such as "photos/*.jpg".
+        inputs: image files, folders (searched to any depth, whose structure is kept) and patterns such as "photos/*.jpg". Hidden
+            files, and results that lie in `out` already, are no inputs unless they are named.
         model: a model file, or a predictor.
         out: folder for the results, made if it does not exist.
         device: where a network runs.
@@ -56,55 +64,73 @@ def predict(
         SettingsError: no image among the inputs.
     """
     predictor = open_predictor(model, device=device)
-    found = find_images(inputs)
     out = Path(out)
+    found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))
     rows: list[Predicted] = []
-    for number, (path, name) in enumerate(found, 1):
-        rows.append(_predict_one(predictor, path, out, name, overlays))
-        if progress is not None:
-            progress(number, len(found), rows[-1])
-    _write_summary(out / "summary.csv", rows)
+    try:
+        for number, (path, name) in enumerate(found, 1):
+            rows.append(_predict_one(predictor, path, out, name, overlays))
+            if progress is not None:
+                progress(number, len(found), rows[-1])
+    finally:
+        _write_summary(out / SUMMARY, rows)
     return rows
 
 
-def find_images(inputs: Sequence[str | Path]) -> list[tuple[Path, str]]:
+def find_images(inputs: Sequence[str | Path], *, leave: Sequence[Path] = ()) -> list[tuple[Path, str]]:
     """Image files among the inputs, each with a name for its results, without suffix, that no other has.
+
+    Args:
+        inputs: files, folders and patterns.
+        leave: folders whose files are only taken when they are named themselves.
 
     Raises:
         SettingsError: an input that does not exist, or no image at all.
     """
-    found: dict[Path, Path] = {}
+    left = [_absolute(folder) for folder in leave]
+    found: dict[Path, tuple[Path, Path]] = {}  # where it is, what it was called, what its results are called
+
+    def add(paths: Iterable[Path], top: Path | None = None) -> int:
+        images = [p for p in sorted(paths) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+        for path in images:
+            place, name = _absolute(path), path.relative_to(top) if top is not None else Path(path.name)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if not hidden and not any(place.is_relative_to(folder) for folder in left):
+                found.setdefault(place, (path, name))
+        return len(images)
+
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            found.update((p, p.relative_to(path)) for p in inside if p not in found)
+            add(path.rglob("*"), path)
         elif path.is_file():
-            found.setdefault(path, Path(path.name))
-        else:
-            matches = sorted(Path(match) for match in glob.iglob(str(given), recursive=True))  # noqa: PTH207 - may be absolute
-            files = [p for p in matches if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-            if not files:
-                raise SettingsError(f"There is no file, folder or match for {str(given)!r}. Check the path; quote a pattern.")
-            for p in files:
-                found.setdefault(p, Path(p.name))
+            found.setdefault(_absolute(path), (path, Path(path.name)))
+        elif not add(Path(match) for match in glob.iglob(str(given), recursive=True)):  # noqa: PTH207 - may be absolute
+            raise SettingsError(f"There is no file, folder or match for {str(given)!r}. Check the path; quote a pattern.")
     if not found:
         raise SettingsError(
             f"There is no image in {', '.join(str(i) for i in inputs)}. "
             f"Suffixes that are read: {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
-    return list(zip(found, _distinct_names(found), strict=True))
+    names = _distinct_names(list(found), [name for _, name in found.values()])
+    return list(zip([path for path, _ in found.values()], names, strict=True))
 
 
-def _distinct_names(found: dict[Path, Path]) -> list[str]:
-    """The stem where it is alone; a.jpg and a.png become a.jpg and a.png; files of one name from two folders keep the folder."""
-    names = [name.with_suffix("").as_posix() for name in found.values()]
-    with_suffix = [name.as_posix() for name in found.values()]
-    with_folder = [path.resolve().as_posix().lstrip("/").replace(":", "") for path in found]
-    for finer in (with_suffix, with_folder):
+def _distinct_names(places: Sequence[Path], short: Sequence[Path]) -> list[str]:
+    """The short name without suffix where it is alone, else the path below the folder of all, else that with the suffix."""
+    plain = [place.as_posix().lstrip("/").replace(":", "") for place in places]
+    above = os.path.commonpath([os.path.dirname(text) for text in plain])  # noqa: PTH120 - texts without a root
+    long = [Path(text).relative_to(above) for text in plain]
+    names = [name.with_suffix("").as_posix() for name in short]
+    for finer in ([name.with_suffix("").as_posix() for name in long], [name.as_posix() for name in long]):
         count = Counter(names)
         names = [longer if count[name] > 1 else name for name, longer in zip(names, finer, strict=True)]
-    return names
+    return names if len(set(names)) == len(names) else [name.as_posix() for name in long]
+
+
+def _absolute(path: Path) -> Path:
+    """Without `..`, and without following links, so that a file named in two ways is one file."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
 
 
 def _predict_one(predictor: Predictor, path: Path, out: Path, name: str, overlays: bool) -> Predicted:
@@ -112,16 +138,17 @@ def _predict_one(predictor: Predictor, path: Path, out: Path, name: str, overlay
     try:
         image = read_image(path)
         segmentation: Segmentation = predictor.predict(image)
-        mask = out / "masks" / f"{name}.png"
-        mask.parent.mkdir(parents=True, exist_ok=True)
-        mask = write_mask(mask, segmentation)
+        mask = write_mask(out / MASKS / f"{name}.png", segmentation)
         overlay = None
         if overlays:
-            overlay = out / "overlays" / f"{name}.jpg"
-            overlay.parent.mkdir(parents=True, exist_ok=True)
-            write_image(overlay, segmentation.overlay(image))
-    except DataError as error:
-        return Predicted(path, None, None, None, {}, time.perf_counter() - started, str(error))
+            suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
+            overlay = write_image(out / OVERLAYS / f"{name}{suffix}", segmentation.overlay(image))
+    except Exception as error:
+        if not (isinstance(error, IntarsiaError | OSError) or memory_ran_out(error)):
+            raise
+        said = str(error) or "There is not enough memory for it."  # Python's own MemoryError is silent
+        said = said if str(path) in said else f"{path}: {said}"
+        return Predicted(path, None, None, None, {}, time.perf_counter() - started, said)
     seconds = time.perf_counter() - started
     return Predicted(path, mask, overlay, segmentation.size_hw, segmentation.areas(), seconds, None)
 

@@ -20,8 +20,6 @@ def open_predictor(model: str | Path | Predictor, *, device: str = "auto") -> Pr
     if not isinstance(model, str | Path):
         return model
     path = Path(model)
-    if path.is_dir() and (path / "best.safetensors").is_file():
-        path /= "best.safetensors"
     if not path.exists() and str(model) in SEMANTIC:
         raise UnknownNameError(
             f"{model} is an architecture, and knows nothing until it is trained. Train it first "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from intarsia import __version__
 from intarsia.core import Dataset, SettingsError
 from intarsia.recipes import Recipe, Stage, load_recipe
+from intarsia.recipes.run_files import BEST, LAST, RECIPE, REPORT, RESUME
+from intarsia.workflow.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from intarsia.evaluation import Evaluation
+    from intarsia.training import Machine
 
 __all__ = ["Run", "train"]
-
-BEST, RESUME, RECIPE = "best.safetensors", "last.ckpt", "recipe.toml"
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ def train(
         recipe: a recipe file, the name of one that comes along, or a recipe.
         out: folder of the run; runs/DATA-MODEL when left out.
         resume: go on where the run in `out` was interrupted.
-        overwrite: replace a run that is in `out` already.
-        seed: of everything random; 0 when neither given here nor by the recipe.
+        overwrite: replace a run that is in `out` already, once all that was given is found to be usable.
+        seed: of initial weights, order and augmentation; 0 when neither given here nor by the recipe.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         devices: processes on each machine, one for each GPU.
         nodes: machines.
@@ -81,70 +84,100 @@ def train(
     """
     from rich.console import Console
 
-    console = console or Console(stderr=True)
+    main = _is_main_process()
+    if not main:
+        console = Console(quiet=True)
+    elif console is None:
+        console = Console(stderr=True, markup=False, emoji=False)
     plan = _recipe(recipe, out, resume, settings, seed)
+    _check_counts(devices=devices, nodes=nodes, workers=workers)
     source = data if data is not None else plan.data
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
-    dataset = _open(source, plan.seed)
-    plan = replace(plan, data=plan.data if isinstance(source, Dataset) else str(source), made_by=__version__)
-    folder = Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}"
-    _guard(folder, resume=resume, overwrite=overwrite)
+    dataset = _open(source)
+    plan = replace(plan, data=str(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
+    run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
+    if main and resume:
+        run.refuse_resume()
+    elif main:
+        run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages])
 
     for line in (f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes", *dataset.notes):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    from intarsia.training import Machine, TrainingInterrupted
+
+    machine = Machine(device, devices, nodes, workers, tuple(loggers))
+    interrupted = TrainingInterrupted(
+        f"Interrupted; everything up to the last whole epoch is saved. To go on: {_resume_line(run.path, machine)}"
+    )
+    try:
+        plan = _train_stages(plan, dataset, run, machine=machine, console=console, resume=resume, main=main)
+    except TrainingInterrupted:
+        raise interrupted from None
+    try:
+        return _score(plan, dataset, run.path, device)
+    except KeyboardInterrupt:
+        raise interrupted from None
+
+
+def _train_stages(
+    plan: Recipe, dataset: Dataset, run: RunFolder, *, machine: Machine, console: Console, resume: bool, main: bool
+) -> Recipe:
+    """Train what is left to train, each stage from the one before, and return the recipe with every choice filled in."""
     from intarsia.data.stats import fingerprint
-    from intarsia.training import Machine, TrainingInterrupted, train_stage
+    from intarsia.training import train_stage
 
     known_by = fingerprint(dataset)
-    machine = Machine(device, devices, nodes, workers, tuple(loggers))
+    if resume:
+        _refuse_other_data(run, dataset, known_by)
     previous: Path | None = None
+    leads = main
     for number, stage in enumerate(plan.stages):
-        place = folder if number == len(plan.stages) - 1 else folder / f"stage-{number + 1}"
+        place = run.place(number, len(plan.stages))
         if resume and (place / BEST).exists() and not (place / RESUME).exists():
             previous = place / BEST
             continue
         if len(plan.stages) > 1:
             console.print(f"stage {number + 1} of {len(plan.stages)}", highlight=False)
-        start = replace(stage, init=str(previous)) if stage.init == "previous" else stage
 
-        def decided(filled: Stage, number: int = number, stage: Stage = stage) -> dict[str, Any]:
+        def decided(filled: Stage, number: int = number, init: str | None = stage.init) -> dict[str, Any]:
             nonlocal plan
-            filled = replace(filled, init=stage.init)
-            plan = replace(plan, stages=(*plan.stages[:number], filled, *plan.stages[number + 1 :]))
-            folder.mkdir(parents=True, exist_ok=True)
-            plan.save(folder / RECIPE)
+            plan = replace(plan, stages=(*plan.stages[:number], replace(filled, init=init), *plan.stages[number + 1 :]))
+            if main:
+                if number == 0 and not resume:
+                    run.clear()
+                run.path.mkdir(parents=True, exist_ok=True)
+                plan.save(run.path / RECIPE)
             return {"data": dataset.name, "data_fingerprint": known_by, "recipe": plan.to_toml()}
 
-        try:
-            result = train_stage(
-                start,
-                dataset,
-                place,
-                seed=plan.seed,
-                machine=machine,
-                console=console,
-                resume=resume and (place / RESUME).exists(),
-                decided=decided,
-            )
-        except TrainingInterrupted:
-            raise TrainingInterrupted(
-                f"Interrupted; everything up to the last whole epoch is saved. To go on: intarsia train --resume --out {folder}"
-            ) from None
-        if not result.is_main:
-            raise SystemExit(0)  # one process of a parallel training evaluates and reports
-        previous = result.best
+        result = train_stage(
+            replace(stage, init=str(previous)) if stage.init == "previous" else stage,
+            dataset,
+            place,
+            seed=plan.seed,
+            machine=machine,
+            console=console,
+            resume=resume and (place / RESUME).exists(),
+            decided=decided,
+        )
+        leads, previous = result.is_main, result.best
+    if not leads:
+        raise SystemExit(0)  # one process of a parallel training evaluates and reports; the others were needed in every stage
+    return plan
 
+
+def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
+    """Score the best model on the validation images and write the report."""
     from intarsia.inference import load
     from intarsia.training import read_history
     from intarsia.workflow.evaluate import evaluate, write_results
 
-    predictor = load(folder / BEST, device=device)
+    predictor = load(out / BEST, device=device)
     evaluation = evaluate(dataset, model=predictor)
     weights = {"initial weights": str(predictor.card.history["initial_weights"])}
-    write_results(folder, evaluation, predictor, dataset, history=read_history(folder), settings=weights | _settings(plan))
-    return Run(folder, folder / BEST, plan, evaluation, folder / "report.html")
+    write_results(out, evaluation, predictor, dataset, history=read_history(out), settings=weights | _settings(plan))
+    return Run(out, out / BEST, plan, evaluation, out / REPORT)
 
 
 def _recipe(
@@ -159,7 +192,7 @@ def _recipe(
             names = [*changed, *(["recipe"] if recipe is not None else []), *(["seed"] if seed is not None else [])]
             raise SettingsError(
                 f"A resumed run keeps its settings, and {', '.join(names)} was given. Leave it out, or start a new run with "
-                f"--init {Path(out) / 'last.safetensors'}."
+                f"--init {Path(out) / LAST}."
             )
         return kept
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe((Stage(),))
@@ -173,26 +206,48 @@ def _settings(plan: Recipe) -> dict[str, str]:
     return {**chosen, "seed": str(plan.seed)}
 
 
-def _open(source: str | Path | Dataset, seed: int) -> Dataset:
+def _open(source: str | Path | Dataset) -> Dataset:
+    """The data, whose split into train and val must not depend on the training's seed: whoever evaluates does not know it."""
     if not isinstance(source, str | Path):
         return source
     from intarsia.data.datasets import open_dataset
 
-    return open_dataset(source, view="semantic", seed=seed)
+    return open_dataset(source, view="semantic")
 
 
-def _guard(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    if resume and not (folder / RESUME).exists() and (folder / BEST).exists():
-        raise SettingsError(f"The run in {folder} is finished; there is nothing to resume. Its model is {folder / BEST}.")
-    if resume or not ((folder / BEST).exists() or (folder / RESUME).exists()):
-        return
-    if not overwrite:
-        unfinished = " It was interrupted: --resume goes on with it." if (folder / RESUME).exists() else ""
-        raise SettingsError(
-            f"There is a run in {folder} already.{unfinished} Choose another --out, or --overwrite to replace it."
-        )
-    for name in (BEST, "last.safetensors", RESUME, "results.csv", "evaluation.json", "report.html", RECIPE):
-        (folder / name).unlink(missing_ok=True)
+def _refuse_other_data(run: RunFolder, dataset: Dataset, known_by: str) -> None:
+    from intarsia.inference import read_model_card
+
+    for file in run.last_models():
+        before = read_model_card(file).history
+        if before.get("data_fingerprint", known_by) != known_by:
+            raise SettingsError(
+                f"The run in {run.path} learnt from other data than {dataset.name} as it is now: classes, splits or samples "
+                f"differ (fingerprint {before['data_fingerprint']}, now {known_by}). Resume it with its own data, or start a new "
+                f"run with --init {file}."
+            )
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        least = 0 if name == "workers" else 1
+        if count is not None and count < least:
+            raise SettingsError(f"{name} is {count}; it can be a whole number, {least} or greater.")
+
+
+def _is_main_process() -> bool:
+    """Whether this process is the first of a parallel training, by what its launcher says, or the only one."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
+def _resume_line(folder: Path, machine: Machine) -> str:
+    words = ["intarsia", "train", "--resume", "--out", str(folder)]
+    for name, usual in (("device", "auto"), ("devices", 1), ("nodes", 1), ("workers", None)):
+        value = getattr(machine, name)
+        words += [] if value == usual else [f"--{name}", str(value)]
+    for logger in machine.loggers:
+        words += ["--logger", logger]
+    return shlex.join(words)
 
 
 def _counts(dataset: Dataset) -> str:
