@@ -13,7 +13,8 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding=
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for name, text in found if name == language]
 
 
 def test_the_ten_lines_of_python_run(tmp_path, monkeypatch, capsys):
@@ -24,6 +25,14 @@ def test_the_ten_lines_of_python_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "mask.png").exists()
     assert (tmp_path / "runs/first/report.html").exists()
     assert "'sky'" in capsys.readouterr().out
+
+
+def test_the_figures_about_the_demo_are_those_of_its_recipe():
+    from intarsia.data.datasets import open_dataset
+    from intarsia.recipes import load_recipe
+
+    learnt_from = len(open_dataset(load_recipe("demo").data).splits["train"])
+    assert f"{learnt_from} others in about three minutes" in README
 
 
 def test_the_class_declaration_is_understood():

@@ -6,8 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
+from intarsia.cli import app as app_module
+from intarsia.cli.console import open_console
+from intarsia.cli.tables import print_evaluation
+from intarsia.core import ClassSpace, LabelMap, Sample
 from intarsia.data.formats import write_image
+from intarsia.evaluation import evaluate
 
 
 def intarsia(*arguments, cwd=None):
@@ -33,6 +40,8 @@ def test_bare_command_says_what_to_do_first():
         (["train", "scenes", "--imgsz", "big"], "size 'big' is not understood"),
         (["train", "scenes", "--set", "widht=3"], "width"),
         (["evaluate", "scenes", "--model", "missing.safetensors"], "missing.safetensors does not exist"),
+        (["train", "scenes:train=4,val=2", "--seed", "-1"], "seed is -1"),
+        (["train", "scenes:train=4,val=2", "--workers", "-1"], "workers is -1"),
     ],
 )
 def test_mistakes_answer_with_a_sentence_and_exit_code_2(arguments, words, tmp_path):
@@ -53,6 +62,69 @@ def test_models_are_listed_and_described():
     assert {"fcn", "unet", "deeplab_v3plus"} <= set(names)
     assert "deeplab_v3plus" in intarsia("models").stdout
     assert "--set stride=" in intarsia("models", "fcn").stdout
+
+
+def run_main(monkeypatch, capsys, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(app_module, "app", fail)
+    monkeypatch.setattr(sys, "argv", ["intarsia", "train"])
+    with pytest.raises(SystemExit) as ended:
+        app_module.main()
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_troubles_with_files_and_memory_are_sentences(monkeypatch, capsys):
+    code, said = run_main(monkeypatch, capsys, PermissionError(13, "Permission denied", "runs/x"))
+    assert code == 2
+    assert "Permission denied: 'runs/x'" in said
+    code, said = run_main(monkeypatch, capsys, MemoryError())
+    assert code == 2
+    assert "not enough memory: try a smaller --batch" in said
+    monkeypatch.setattr(sys, "argv", ["intarsia"])
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_main(monkeypatch, capsys, RuntimeError("a mistake of ours"))
+
+
+def test_names_are_printed_as_they_are():
+    evaluation = evaluate(Nothing(), Nothing())
+    console = open_console()
+    with console.capture() as printed:
+        print_evaluation(console, evaluation)
+        console.print("my[red]photos :car:", soft_wrap=True)
+    usual = Console(width=200)  # of somebody who calls from Python
+    with usual.capture() as also_printed:
+        print_evaluation(usual, evaluation)
+    for text in (printed.get(), also_printed.get()):
+        assert "x [/old]" in text
+        assert "my[red]data" in text
+    assert "my[red]photos :car:" in printed.get()
+
+
+class Nothing:
+    """Two classes with unusual names, as a data set of one image and as a predictor of it."""
+
+    name, task, splits, notes = "my[red]data", "semantic", {"val": ("a",)}, ()
+    classes = ClassSpace.from_names(["x [/old]", ":car:"])
+
+    def read(self, key):
+        return Sample(np.zeros((2, 2, 3), np.uint8), (LabelMap(np.eye(2, dtype=np.uint8), self.classes),), key)
+
+    def predict(self, image, hints=None):
+        return LabelMap(np.eye(2, dtype=np.uint8), self.classes)
+
+
+def test_the_demo_of_another_recipe(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(
+        'model = "unet"\ndata = "scenes:train=4,val=2,test=4,size=32"\noptions = { width = 4, depth = 1 }\nbatch = 2\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    command = "demo --recipe tiny.toml --epochs 1 --device cpu --out demo"
+    done = CliRunner().invoke(app_module.app, command.split())
+    assert done.exit_code == 0, done.output
+    assert "demo/report.html   <- open this in a browser" in done.stdout
+    assert (tmp_path / "demo/demo.png").exists()
 
 
 def test_version():

@@ -36,6 +36,20 @@ def test_path_array_and_picture_give_the_same_map(photo, tmp_path):
         assert np.array_equal(predictor(given).ids, by_array.ids)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_every_kind_of_picture_is_seen_as_its_file_is(mode, photo, tmp_path):
+    """A PIL image in memory gives what the same picture gives when it is read from a file that holds it."""
+    picture = Image.fromarray(photo).convert("PA" if mode == "PA" else "L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    path = tmp_path / ("picture.png" if mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else "picture.tif")
+    if mode == "PA":  # no file type holds it
+        assert np.array_equal(network()(picture).ids, network()(np.asarray(picture.convert("RGBA"))).ids)
+        return
+    picture.save(path)
+    assert np.array_equal(network()(picture).ids, network()(path).ids)
+
+
 def test_the_decision_is_the_largest_of_the_enlarged_scores(photo):
     """Fitted to a smaller box: scores are enlarged to the photo's size before the decision, not ids after it."""
     predictor = network(fit_hw=(16, 24))
@@ -78,6 +92,14 @@ def test_a_loaded_file_predicts_as_the_network_that_was_saved(photo, tmp_path):
     assert np.array_equal(again(photo).ids, predictor(photo).ids)
     assert isinstance(again.model, torch.nn.Module)
     assert intarsia.load is load
+    assert np.array_equal(load(tmp_path)(photo).ids, predictor(photo).ids), "the folder of a run means its best"
+
+
+def test_a_result_is_drawn_over_the_file_it_came_from(photo, tmp_path):
+    path = write_image(tmp_path / "photo.png", photo)
+    mask = network()(path)
+    assert np.array_equal(mask.overlay(path), mask.overlay(photo))
+    assert np.array_equal(mask.overlay(str(path)), mask.overlay(photo))
 
 
 def test_things_that_are_no_image_or_device_are_refused():

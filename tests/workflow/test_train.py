@@ -1,15 +1,21 @@
 import io
 import os
+import shlex
 import signal
 import tomllib
 
+import numpy as np
 import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
 import intarsia
-from intarsia.core import IntarsiaError, SettingsError
+from intarsia.core import ClassSpace, IntarsiaError, SettingsError
+from intarsia.data.datasets import write_classes
+from intarsia.data.formats import write_image
 from intarsia.recipes import Recipe, load_recipe
+from intarsia.workflow import evaluate as evaluating
+from intarsia.workflow.run_folder import RunFolder
 
 SMALL = {"options": {"width": 4, "depth": 1}, "device": "cpu"}
 
@@ -98,6 +104,161 @@ def test_a_time_budget_is_turned_into_epochs_and_frozen(cells, tmp_path, quiet):
     done = intarsia.train(cells, out=tmp_path / "timed", time_s=1e-3, console=quiet, **SMALL)
     assert done.recipe.stages[0].epochs == 1
 
+    assert "time_s" not in (done.out / "recipe.toml").read_text(), "a resumed run would choose again"
+
+
+def test_the_seed_of_a_training_does_not_move_images_between_train_and_val(cells, tmp_path, quiet):
+    done = intarsia.train(cells, out=tmp_path / "seed1", seed=1, epochs=1, console=quiet, **SMALL)
+    again = intarsia.evaluate(cells, model=done.out, device="cpu")
+    assert list(again.per_image) == list(done.evaluation.per_image)
+    assert again.scores.miou == done.evaluation.scores.miou
+
+
+@pytest.fixture
+def made(cells, tmp_path, quiet):
+    """A small run that a test may destroy."""
+    return intarsia.train(cells, out=tmp_path / "made", epochs=1, console=quiet, **SMALL)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "u-nett"}, "Did you mean 'unet'"),
+        ({"epohcs": 3}, "Did you mean 'epochs'"),
+        ({"options": {"widht": 4}}, "has no option 'widht'"),
+        ({"device": "abacus"}, "The device 'abacus' cannot be used here"),
+        ({"init": "nowhere.safetensors"}, "nowhere.safetensors does not exist"),
+    ],
+)
+def test_a_mistake_leaves_the_run_that_was_to_be_replaced(made, cells, quiet, settings, message):
+    before = contents(made.out)
+    with pytest.raises(IntarsiaError, match=message):
+        intarsia.train(cells, out=made.out, overwrite=True, epochs=1, console=quiet, **{**SMALL, **settings})
+    assert contents(made.out) == before
+
+
+def test_a_run_is_not_replaced_by_one_that_starts_from_it(made, cells, quiet):
+    before = contents(made.out)
+    with pytest.raises(SettingsError, match=r"best\.safetensors belongs to the run that would be replaced"):
+        intarsia.train(cells, out=made.out, init=made.best, overwrite=True, epochs=1, console=quiet, **SMALL)
+    assert contents(made.out) == before
+
+
+def test_overwrite_replaces_every_file_and_those_of_stages(made, cells, quiet):
+    stage = made.out / "stage-1"
+    stage.mkdir()
+    (stage / "best.safetensors").write_bytes(made.best.read_bytes())
+    (made.out / "notes.txt").write_text("mine")
+    intarsia.train(cells, out=made.out, overwrite=True, epochs=1, console=quiet, **SMALL)
+    assert not stage.exists()
+    assert (made.out / "notes.txt").exists()
+
+
+def test_a_first_stage_alone_is_a_run_too(tmp_path, cells, quiet):
+    stage = tmp_path / "run" / "stage-1"
+    stage.mkdir(parents=True)
+    (stage / "last.ckpt").write_bytes(b"")
+    with pytest.raises(SettingsError, match=r"There is a run in .*run already\. Choose another"):
+        intarsia.train(cells, out=tmp_path / "run", console=quiet, **SMALL)
+    (tmp_path / "run" / "recipe.toml").write_text("")
+    with pytest.raises(SettingsError, match="It was interrupted: --resume goes on with it"):
+        RunFolder(tmp_path / "run").refuse_new(overwrite=False, inits=[])
+
+
+def test_out_that_is_a_file_is_said(tmp_path, cells, quiet):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"file is a file; --out names a folder"):
+        intarsia.train(cells, out=tmp_path / "file", overwrite=True, console=quiet, **SMALL)
+
+
+def test_a_run_goes_on_with_its_own_data_only(made, cells, tmp_path, quiet):
+    (made.out / "report.html").unlink()
+    write_image(tmp_path / "other/images/a.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "other/masks/a.png", np.eye(8, dtype=np.uint8)[..., None])
+    with pytest.raises(SettingsError, match=r"made learnt from other data than other as it is now"):
+        intarsia.train(tmp_path / "other", out=made.out, resume=True, console=quiet)
+    assert load_recipe(made.out / "recipe.toml").data == str(cells)
+
+
+def test_a_run_interrupted_while_it_was_scored_is_scored_when_resumed(cells, tmp_path, quiet, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "a run"
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluating, "evaluate", interrupt)
+        with pytest.raises(IntarsiaError, match="To go on: ") as stopped:
+            intarsia.train(cells, out=out, epochs=1, workers=0, console=quiet, **SMALL)
+    line = str(stopped.value).partition("To go on: ")[2]
+    assert shlex.split(line)[1:] == ["train", "--resume", "--out", str(out), "--device", "cpu", "--workers", "0"]
+    model = (out / "best.safetensors").read_bytes()
+    intarsia.train(out=out, resume=True, device="cpu", workers=0, console=quiet)
+    assert (out / "best.safetensors").read_bytes() == model
+    assert (out / "report.html").exists()
+    with pytest.raises(SettingsError, match="is finished; there is nothing to resume"):
+        intarsia.train(out=out, resume=True, console=quiet)
+
+
+def test_only_the_first_process_of_a_parallel_training_asks_clears_and_prints(made, cells, monkeypatch, quiet):
+    """Another process is started while the first trains, and must not stumble over what that has written."""
+    before = contents(made.out)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    printed = len(quiet.file.getvalue())
+    with pytest.raises(IntarsiaError, match="Did you mean 'unet'"):
+        intarsia.train(cells, out=made.out, model="u-nett", console=quiet, **SMALL)
+    assert contents(made.out) == before
+    assert len(quiet.file.getvalue()) == printed
+
+
+def test_names_of_folders_and_files_may_hold_anything(cells, tmp_path, quiet):
+    data = tmp_path / "my [red] photos" / "größe :car: 写真"
+    for number, kind in enumerate(("images", "masks") * 3):
+        source = cells / kind / f"c{number // 2:02}.png"
+        target = data / kind / f"{number // 2} [x] {{y}} é.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    done = intarsia.train(data, out=data.parent / "run [1]", epochs=1, console=quiet, **SMALL)
+    assert "data: größe :car: 写真, 2 train, 1 val" in quiet.file.getvalue()
+    rows = intarsia.predict([data / "images"], model=done.out, out=tmp_path / "out [/]", device="cpu")
+    assert [row.error for row in rows] == [None] * 3
+    assert rows[0].mask == tmp_path / "out [/]" / "masks" / "0 [x] {y} é.png"
+    assert rows[0].mask.exists()
+
+
+@pytest.mark.parametrize(("dtype", "channels", "suffix"), [("uint16", 1, ".png"), ("float32", 3, ".tif"), ("uint8", 5, ".tif")])
+def test_images_of_other_depths_and_channels_are_trained_on_and_predicted(dtype, channels, suffix, tmp_path, quiet):
+    rng = np.random.default_rng(0)
+    bright = {"uint16": 60_000, "float32": 2.5, "uint8": 200}[dtype]
+    for number in range(6):
+        mask = np.zeros((24, 24, 1), np.uint8)
+        mask[4:16, 4 : 10 + number] = 1
+        image = (rng.random((24, 24, channels)) * bright / 4 + mask * (bright / 2)).astype(dtype)
+        write_image(tmp_path / "data/images" / f"{number}{suffix}", image)
+        write_image(tmp_path / "data/masks" / f"{number}.png", mask)
+    settings = {"options": {"width": 8, "depth": 1}, "epochs": 8, "lr": 1e-2}
+    done = intarsia.train(tmp_path / "data", out=tmp_path / "run", device="cpu", console=quiet, **settings)
+    assert done.evaluation.scores.miou > 0.9
+    assert intarsia.load(done.best).preprocessing.in_channels == channels
+    rows = intarsia.predict([tmp_path / "data/images"], model=done.best, out=tmp_path / "out", device="cpu")
+    assert [row.error for row in rows] == [None] * 6
+
+
+def test_more_classes_than_a_byte_tells_apart(tmp_path, quiet):
+    for number in range(3):
+        ids = np.arange(300, dtype=np.uint16).reshape(15, 20)
+        write_image(tmp_path / "data/images" / f"{number}.png", np.full((15, 20, 3), number, np.uint8))
+        write_image(tmp_path / "data/masks" / f"{number}.png", ids[..., None])
+    write_classes(tmp_path / "data", ClassSpace.from_names([f"kind {number}" for number in range(300)]))
+    done = intarsia.train(tmp_path / "data", out=tmp_path / "run", epochs=1, console=quiet, **SMALL)
+    assert len(done.evaluation.scores.classes) == 300
+    (row, *_) = intarsia.predict([tmp_path / "data/images"], model=done.best, out=tmp_path / "out", device="cpu")
+    assert row.error is None
+    assert sum(row.areas.values()) == 300
+
 
 def test_nothing_to_train_on_is_said(quiet, tmp_path):
     with pytest.raises(SettingsError, match="There is no data to train on"):
@@ -106,3 +267,6 @@ def test_nothing_to_train_on_is_said(quiet, tmp_path):
         intarsia.train(resume=True, out=tmp_path, console=quiet)
     with pytest.raises(IntarsiaError, match="There is no data set 'scene'"):
         intarsia.train("scene", console=quiet)
+    for settings, message in (({"seed": -1}, "seed is -1"), ({"workers": -1}, "workers is -1"), ({"devices": 0}, "devices is 0")):
+        with pytest.raises(SettingsError, match=message):
+            intarsia.train("scenes", console=quiet, **settings)

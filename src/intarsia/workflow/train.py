@@ -103,7 +103,7 @@ def train(
         run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages])
 
     for line in (f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes", *dataset.notes):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     from intarsia.training import Machine, TrainingInterrupted
 
