@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from intarsia.core import SettingsError, UnknownNameError
-from intarsia.losses import LOSSES, create_loss, takes_class_weight
+from intarsia.losses import LOSSES, counts_classes_alike, create_loss, takes_class_weight
 
 IGNORE = 255
 
@@ -67,3 +67,16 @@ def test_errors() -> None:
 def test_the_catalogue_needs_no_torch() -> None:
     code = "import sys; from intarsia.losses import LOSSES; LOSSES.names; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", LOSSES.names)
+def test_a_loss_that_counts_classes_alike_does_not_forget_a_rare_class(name: str) -> None:
+    """One pixel of 100 is rare and wrong: a share of the classes for such a loss, a share of the pixels for another."""
+    label = torch.zeros(1, 10, 10, dtype=torch.int64)
+    label[0, 0, 0] = 1
+    sure = torch.tensor([8.0, -8.0])[None, :, None, None].expand(1, 2, 10, 10).clone()
+    right = sure.clone()
+    right[:, :, 0, 0] = torch.tensor([-8.0, 8.0])
+    loss = create_loss(name, ignore_id=IGNORE)
+    gap = (loss(sure, label) - loss(right, label)).item()
+    assert (gap > 0.3) == counts_classes_alike(name)

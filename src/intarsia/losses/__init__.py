@@ -11,7 +11,7 @@ from intarsia.core import Catalog, SettingsError, nearest_names
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["LOSSES", "create_loss", "takes_class_weight"]
+__all__ = ["LOSSES", "counts_classes_alike", "create_loss", "takes_class_weight"]
 
 LOSSES = Catalog("loss", "intarsia.losses")
 
@@ -51,6 +51,11 @@ def create_loss(name: str, *, ignore_id: int, class_weight: Sequence[float] | Te
 def takes_class_weight(name: str) -> bool:
     """Whether the loss called `name` weighs classes."""
     return "class_weight" in _parameters(name)
+
+
+def counts_classes_alike(name: str) -> bool:
+    """Whether the loss called `name` averages over classes, as Dice does, so that a rare class weighs as much as a common one."""
+    return bool(getattr(LOSSES.load(name), "COUNTS_CLASSES_ALIKE", False))
 
 
 def _parameters(name: str) -> list[str]:

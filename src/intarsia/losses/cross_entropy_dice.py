@@ -23,6 +23,8 @@ class CrossEntropyDiceLoss(nn.Module):
         dice_weight: factor of the Dice term, >= 0.
     """
 
+    COUNTS_CLASSES_ALIKE = True
+
     def __init__(
         self,
         *,

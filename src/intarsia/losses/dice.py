@@ -17,6 +17,8 @@ class DiceLoss(nn.Module):
         ignore_id: label value of pixels without truth.
     """
 
+    COUNTS_CLASSES_ALIKE = True
+
     def __init__(self, *, ignore_id: int) -> None:
         super().__init__()
         self.ignore_id = ignore_id

@@ -22,7 +22,7 @@ from intarsia.data.stats import ImageStatistics, auto_class_weights, count_label
 from intarsia.data.transforms import Augmentation
 from intarsia.encoders import RANDOM, normalization
 from intarsia.inference import ModelCard, choose_device, initialise, read_model_card
-from intarsia.losses import create_loss, takes_class_weight
+from intarsia.losses import counts_classes_alike, create_loss, takes_class_weight
 from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
 from intarsia.recipes.run_files import BEST, LAST, RESUME
@@ -200,7 +200,7 @@ def _class_weights(stage: Stage, train: FittedSamples, say: Callable[[str], None
         if isinstance(stage.class_weights, str) and stage.class_weights != "none":
             raise SettingsError(f"class_weights is {stage.class_weights!r}; it can be auto, none, or a number for each class.")
         return stage
-    if not takes_class_weight(stage.loss):
+    if not takes_class_weight(stage.loss) or counts_classes_alike(stage.loss):
         return replace(stage, class_weights="none")
     classes = train.dataset.classes
     pixels = count_labels(train.labels(), classes)
