@@ -127,6 +127,23 @@ def test_the_demo_of_another_recipe(tmp_path, monkeypatch):
     assert (tmp_path / "demo/demo.png").exists()
 
 
+@pytest.mark.slow
+def test_two_processes_train_two_stages_and_one_of_them_reports(tmp_path):
+    (tmp_path / "staged.toml").write_text(
+        'data = "scenes:train=8,val=4,size=32"\noptions = { width = 4, depth = 1 }\nepochs = 1\nbatch = 2\n'
+        '[[stages]]\nlr = 1e-3\n[[stages]]\ninit = "previous"\n'
+    )
+    command = ["train", "--recipe", "staged.toml", "--device", "cpu", "--devices", 2, "--out", "run"]
+    for again in ([], ["--overwrite"]):
+        done = intarsia(*command, *again, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("data: scenes") == done.stdout.count("stage 2 of 2") == done.stdout.count("report: ") == 1
+        assert (tmp_path / "run/stage-1/best.safetensors").exists()
+    refused = intarsia(*command, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "There is a run in run already" in refused.stderr
+
+
 def test_version():
     assert intarsia("--version").stdout.startswith("intarsia 0.")
 
