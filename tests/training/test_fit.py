@@ -70,12 +70,19 @@ def test_a_training_leaves_its_files_and_says_what_it_does(finished):
     result, text, out = finished
     assert {p.name for p in out.iterdir()} == {"best.safetensors", "last.safetensors", "results.csv"}
     assert "million parameters, random initialisation" in text
-    assert "class weights (share of pixels, weight): ground" in text
     assert "for 3 epochs" in text
     assert "epoch 3/3  loss" in text
     assert result.stage.batch == 4
     assert result.stage.crop == (32, 32)
-    assert len(result.stage.class_weights) == 3
+    assert result.stage.class_weights == "none", "the Dice term counts every class alike"
+
+
+def test_plain_cross_entropy_gets_weights_from_the_pixels(tmp_path):
+    text = io.StringIO()
+    stage = run(tmp_path, replace(STAGE, loss="cross_entropy", epochs=1), console=Console(file=text, width=200)).stage
+    assert len(stage.class_weights) == 3
+    assert stage.class_weights[0] < min(stage.class_weights[1:]), "the ground is most of each image"
+    assert "class weights (share of pixels, weight): ground" in text.getvalue()
 
 
 def test_history_and_model_file_hold_the_scores(finished):

@@ -34,7 +34,8 @@ class Stage:
         weight_decay: on weights of two or more dimensions; biases and normalisations have none.
         schedule: "poly" (power 0.9), "cosine" or "constant", after a linear warm-up over `warmup` of all steps.
         loss, loss_options: name of a loss and its arguments.
-        class_weights: "auto" (from the pixels of the training masks), "none", or one number for each class.
+        class_weights: "auto" (from the pixels of the training masks; none where the loss counts every class alike, as Dice does),
+            "none", or one number for each class.
         scale, flip, color: the augmentation, see `data.transforms.Augmentation`.
         precision: "32", "bf16" or "16"; None is bf16 on hardware that has it, else 32.
         channels_last, compile: how the network is laid out and run.

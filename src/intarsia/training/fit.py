@@ -118,6 +118,7 @@ def train_stage(
     stage, steps = _measure(stage, model, loss, data, machine, device, say)
     data.batch = stage.batch or 1
     _describe(stage, preprocessing, augmentation, device, say)
+    loggers = machine.open_loggers(out)
     history = {"initial_weights": note, "parameters": count, **decided(stage)}
 
     module = SemanticModule(model, loss, dataset.classes, stage, total_steps=steps * (stage.epochs or 1), seed=seed)
@@ -132,7 +133,7 @@ def train_stage(
         num_nodes=machine.nodes,
         strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
         precision=PRECISION[stage.precision or "32"],
-        logger=machine.open_loggers(out),
+        logger=loggers,
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -259,4 +260,4 @@ def _describe(
 
 
 def _speaker(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(text, highlight=False, soft_wrap=True)
+    return lambda text: console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)

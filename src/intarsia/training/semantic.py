@@ -94,7 +94,7 @@ class SemanticModule(L.LightningModule):
         for name in ("train/loss", "val/loss"):
             if self._sums.get(name):
                 values[name] = self._over_processes(torch.stack(self._sums[name]).mean(), "mean").item()
-        self.log_dict({name: torch.tensor(value) for name, value in values.items()}, rank_zero_only=False)
+        self.log_dict({name: torch.tensor(value) for name, value in values.items()})
         self._evidence, self._sums = [], {}
 
     def configure_optimizers(self) -> Any:
