@@ -1,6 +1,7 @@
 """Whole trainings of a tiny network on a few drawn squares."""
 
 import io
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from intarsia.evaluation import evaluate
 from intarsia.inference import load, read_model_card
 from intarsia.recipes import Stage
 from intarsia.training import Machine, TrainingInterrupted, read_history, train_stage
+from intarsia.training.semantic import total_loss
 
 SPACE = ClassSpace.from_names(["ground", "square", "disc"])
 STAGE = Stage(options={"width": 6, "depth": 2}, epochs=3, lr=5e-3, scale=(0.8, 1.25), precision="32")
@@ -138,6 +140,24 @@ def test_the_moving_average_is_what_is_saved(tmp_path):
     plain, averaged = run(tmp_path / "a"), run(tmp_path / "b", replace(STAGE, ema=0.9))
     assert not equal(weights(plain.last), weights(averaged.last))
     assert weights(plain.last).keys() == weights(averaged.last).keys()
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_said(tmp_path, monkeypatch):
+    """The loss of the third step is NaN: weights and running statistics go on as if it had not been."""
+    calls = [0]
+    clean = total_loss
+
+    def spoilt(output, batch, loss, ignore_id):
+        calls[0] += 1
+        return clean(output, batch, loss, ignore_id) * (math.nan if calls[0] == 3 else 1.0)
+
+    monkeypatch.setattr("intarsia.training.semantic.total_loss", spoilt)
+    text = io.StringIO()
+    result = run(tmp_path, replace(STAGE, epochs=2), console=Console(file=text, width=200))
+    assert "(1 steps skipped: their gradients were not finite)" in text.getvalue()
+    assert [row["train/skipped_steps"] for row in result.history] == [1, 0]
+    assert all(np.isfinite(tensor).all() for tensor in weights(result.last).values())
+    assert math.isfinite(result.history[0]["train/loss"])
 
 
 def test_frozen_parameters_stay_and_initialisation_is_said(finished, tmp_path):

@@ -79,10 +79,12 @@ class EpochLines(L.Callback):
         left = elapsed / done * ((trainer.max_epochs or epoch) - epoch)
         self._said = self.clock()
         width = len(str(trainer.max_epochs))
+        skipped = int(values.get("train/skipped_steps", 0))
         self.console.print(
             f"epoch {epoch:{width}}/{trainer.max_epochs}  loss {values.get('train/loss', math.nan):.3f}  "
             f"val loss {values.get('val/loss', math.nan):.3f}  mIoU {score:.3f}  best {self.best:.3f} (epoch {self.best_epoch})  "
-            f"{duration(elapsed)} gone, {duration(left)} left",
+            f"{duration(elapsed)} gone, {duration(left)} left"
+            + (f"  ({skipped} steps skipped: their gradients were not finite)" if skipped else ""),
             highlight=False,
             soft_wrap=True,
         )

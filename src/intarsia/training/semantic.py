@@ -42,6 +42,8 @@ class SemanticModule(L.LightningModule):
         self.step_model = torch.compile(self.model) if stage.compile else self.model
         self._evidence: list[ConfusionEvidence] = []
         self._sums: dict[str, list[Tensor]] = {}
+        self._before: list[Tensor] = []
+        self.skipped_steps = 0
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -62,9 +64,22 @@ class SemanticModule(L.LightningModule):
                 module.eval()  # frozen normalisation keeps its running statistics too
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
+        self._before = [buffer.clone() for buffer in self.model.buffers()]
         loss = total_loss(self.step_model(self._image(batch)), batch, self.loss, self.classes.ignore_id)
         self._sums.setdefault("train/loss", []).append(loss.detach())
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """A step whose gradients are not finite is not taken; running statistics go back to what they were before it."""
+        if self.stage.precision == "16":
+            return  # there the gradient scaler skips such steps, and meets them on its way
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            optimizer.zero_grad(set_to_none=True)
+            for buffer, before in zip(self.model.buffers(), self._before, strict=True):
+                buffer.copy_(before)
+            self._sums["train/loss"].pop()
+            self.skipped_steps += 1
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -91,11 +106,12 @@ class SemanticModule(L.LightningModule):
         scores = score_confusion(ConfusionEvidence(self.classes, ("all",), counts.cpu().numpy()[None], ignored.cpu().numpy()))
         values = {"val/miou": scores.miou, "val/accuracy": scores.pixel_accuracy, "val/share_scored": scores.share_scored}
         values |= {f"val/iou/{name}": float(iou) for name, iou in zip(self.classes.names, scores.iou, strict=True)}
+        values["train/skipped_steps"] = float(self.skipped_steps)
         for name in ("train/loss", "val/loss"):
             if self._sums.get(name):
                 values[name] = self._over_processes(torch.stack(self._sums[name]).mean(), "mean").item()
         self.log_dict({name: torch.tensor(value) for name, value in values.items()})
-        self._evidence, self._sums = [], {}
+        self._evidence, self._sums, self.skipped_steps = [], {}, 0
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.model.named_parameters(), self.stage)
