@@ -20,6 +20,7 @@ from intarsia.training.plan import Cost, choose_batch, choose_sizes, decide, fit
         (Stage(imgsz=(120, 160), crop=(96, 96)), [(360, 480)], (120, 160), (96, 96)),
         (Stage(), [(100, 80), (90, 70)], (95, 95), (95, 75)),
         (Stage(crop=(64, 64)), [(128, 128)] * 2, None, (64, 64)),
+        (Stage(crop=(448, 448)), [(256, 256), (603, 1272)], None, (448, 448)),
     ],
 )
 def test_sizes_follow_the_data(stage, sizes, fit, crop):

@@ -34,7 +34,7 @@ def train(
     time: Annotated[Text, typer.Option(help="Time budget such as 30m; chooses the epochs.")] = None,
     batch: Annotated[Text, typer.Option(help="Images a step, or auto.")] = None,
     imgsz: Annotated[Text, typer.Option(help="HEIGHTxWIDTH that images are fitted into before the network, or auto.")] = None,
-    crop: Annotated[Text, typer.Option(help="HEIGHTxWIDTH of the training crop. [default: imgsz]")] = None,
+    crop: Annotated[Text, typer.Option(help="HEIGHTxWIDTH of the training crop; alone: of images at their own size.")] = None,
     lr: Annotated[Text, typer.Option(help="Peak learning rate, or auto.")] = None,
     optimizer: Annotated[Text, typer.Option(help="adamw or sgd. [default: adamw]")] = None,
     schedule: Annotated[Text, typer.Option(help="poly, cosine or constant. [default: poly]")] = None,

@@ -25,7 +25,7 @@ class Stage:
             hub when reachable, else none), "imagenet", "none" or a file.
         init: a model file to start from, or "previous" for the stage before.
         imgsz: height and width of the box that images are scaled into before the network; see `training.plan.choose_sizes`.
-        crop: height and width of the training crop; None: `imgsz`.
+        crop: height and width of the training crop; None: `imgsz`. Given without `imgsz`, images keep their own size.
         epochs, time_s: length; a time budget chooses the epochs.
         patience: epochs without a better mIoU before it stops; 0 never stops.
         batch: images a step.

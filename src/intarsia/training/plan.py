@@ -77,10 +77,11 @@ def choose_sizes(stage: Stage, sizes_hw: Sequence[tuple[int, int]]) -> tuple[tup
     Images of one size up to 512 pixels stay as they are; larger ones are fitted to 512. Images of mixed sizes are fitted into a
     square of their median longest side, up to 512. The crop is as large as most fitted images: a network that looks far, such as
     DeepLab with dilations of hundreds of pixels, must see in training what it will see in use, or it makes things up there.
+    A crop given without a box is cut from images at their own size.
     """
     if stage.imgsz is not None:
         box: tuple[int, int] | None = stage.imgsz
-    elif len(set(sizes_hw)) == 1 and max(sizes_hw[0]) <= LONGEST_SIDE:
+    elif stage.crop is not None or (len(set(sizes_hw)) == 1 and max(sizes_hw[0]) <= LONGEST_SIDE):
         box = None
     else:
         longest = min(LONGEST_SIDE, round(median(max(size) for size in sizes_hw)))
