@@ -230,8 +230,10 @@ def _measure(
     while True:
         size = stage.batch or 1
 
-        def batch(step: int, size: int = size) -> Batch:
-            return collate([samples[0, (step * size + index) % len(samples)] for index in range(size)])
+        def batch(
+            step: int, size: int = size
+        ) -> Batch:  # the same images each time: after the first they are decoded, as in training
+            return collate([samples[step, index % len(samples)] for index in range(size)])
 
         try:
             cost = measure(model, loss, stage, batch, one, device, workers=data.workers)

@@ -105,7 +105,7 @@ def measure(
     device: torch.device,
     *,
     workers: int = 0,
-    steps: int = 2,
+    steps: int = 4,
 ) -> Cost:
     """Time a few training steps on a copy of the network, after one to warm up; the network and the random state stay.
 
