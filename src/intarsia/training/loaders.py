@@ -162,6 +162,10 @@ class SegmentationData(L.LightningDataModule):
         self.train, self.val, self.augmentation = train, val, augmentation
         self.batch, self.seed, self.workers, self.pin_memory = batch, seed, workers, pin_memory
 
+    def setup(self, stage: str) -> None:
+        if self.trainer is not None:  # the first process's batch holds for all, also where another one ran out of memory
+            self.batch = self.trainer.strategy.broadcast(self.batch)
+
     def train_dataloader(self) -> DataLoader[PreparedSample]:
         rank, world = self._process()
         sampler = EpochSampler(len(self.train), self.seed, rank, world)

@@ -52,10 +52,8 @@ class SemanticModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         # Each process measured for itself; the first one's choice holds for all.
-        chosen = (self.total_steps, self.trainer.max_epochs, self.trainer.datamodule.batch)  # type: ignore[attr-defined]
-        self.total_steps, epochs, batch = self.trainer.strategy.broadcast(chosen)
-        self.trainer.fit_loop.max_epochs = epochs
-        self.trainer.datamodule.batch = batch  # type: ignore[attr-defined]
+        chosen = (self.total_steps, self.trainer.max_epochs)
+        self.total_steps, self.trainer.fit_loop.max_epochs = self.trainer.strategy.broadcast(chosen)
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
