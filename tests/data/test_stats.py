@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from intarsia.data.stats import (
     count_labels,
     fingerprint,
     image_statistics,
+    log_class_weights,
     median_frequency_weights,
 )
 
@@ -162,3 +164,9 @@ def test_fingerprints_change_with_what_they_cover() -> None:
     other_classes = InMemory(*TWO.samples.values())
     other_classes.classes = ClassSpace.from_names(["sky", "road", "bus"])
     assert len({base, *map(fingerprint, changed), fingerprint(other_classes)}) == 6
+
+
+def test_log_weights_by_hand():
+    weights = log_class_weights(np.array([75, 25, 0]))
+    assert weights == pytest.approx([1 / math.log(1.77), 1 / math.log(1.27), 1 / math.log(1.02)])
+    assert 1.4 < log_class_weights(np.array([1, 0])).min() < log_class_weights(np.array([1, 0])).max() < 50.6

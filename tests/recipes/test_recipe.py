@@ -115,7 +115,10 @@ def test_content_that_cannot_be_meant_is_refused(content, message):
         ({"model": 3}, "model is 3; it can be a text"),
         ({"imgsz": 0}, r"imgsz is \(0, 0\)"),
         ({"options": [1]}, r"options is \(1,\); it can be a table"),
-        ({"class_weights": ("1",)}, "class_weights is .*; it can be auto, none, or a number for each class"),
+        (
+            {"class_weights": ("1",)},
+            "class_weights is .*; it can be auto, median_frequency, log, none, or a number for each class",
+        ),
         ({"frozen": "encoder"}, "frozen is 'encoder'; it can be a list of texts"),
         ({"compile": "yes"}, "compile is 'yes'; it can be true or false"),
     ],

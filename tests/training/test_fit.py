@@ -147,9 +147,9 @@ def test_a_step_that_is_not_finite_is_skipped_and_said(tmp_path, monkeypatch):
     calls = [0]
     clean = total_loss
 
-    def spoilt(output, batch, loss, ignore_id):
+    def spoilt(output, batch, loss):
         calls[0] += 1
-        return clean(output, batch, loss, ignore_id) * (math.nan if calls[0] == 3 else 1.0)
+        return clean(output, batch, loss) * (math.nan if calls[0] == 3 else 1.0)
 
     monkeypatch.setattr("intarsia.training.semantic.total_loss", spoilt)
     text = io.StringIO()
@@ -158,6 +158,15 @@ def test_a_step_that_is_not_finite_is_skipped_and_said(tmp_path, monkeypatch):
     assert [row["train/skipped_steps"] for row in result.history] == [1, 0]
     assert all(np.isfinite(tensor).all() for tensor in weights(result.last).values())
     assert math.isfinite(result.history[0]["train/loss"])
+
+
+def test_steps_become_whole_epochs_and_batches_accumulate(tmp_path):
+    """16 images in batches of 2, two of them a step, are 4 steps an epoch; 9 steps are 3 epochs."""
+    stage = replace(STAGE, epochs=None, steps=9, batch=2, accumulate=2, class_weights="median_frequency", loss="cross_entropy")
+    result = run(tmp_path, stage)
+    assert (result.stage.epochs, result.stage.steps) == (3, None)
+    assert [row["step"] for row in result.history] == [4, 8, 12]
+    assert all(weight > 0 for weight in result.stage.class_weights)
 
 
 def test_frozen_parameters_stay_and_initialisation_is_said(finished, tmp_path):

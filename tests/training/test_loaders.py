@@ -64,7 +64,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone():
 def test_padding_is_the_mean_color_and_ignored():
     preprocessing = Preprocessing((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     fitted = FittedSamples(Squares(), ["train/0"], preprocessing)
-    image, label, _, _ = TrainingSamples(fitted, Augmentation((64, 64), scale=(1.0, 1.0), color=0.0), seed=0)[0, 0]
+    image, label, *_ = TrainingSamples(fitted, Augmentation((64, 64), scale=(1.0, 1.0), color=0.0), seed=0)[0, 0]
     outside = label == SPACE.ignore_id
     assert outside.sum() == 64 * 64 - 24 * 40
     assert (image[:, outside] == 0).all()

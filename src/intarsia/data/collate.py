@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,14 @@ class PreparedSample(NamedTuple):
     image: (C, h, w) float32, normalised.
     label: (h, w) ids, or None.
     key, size_hw: of the sample it came from.
+    targets: further training targets by name.
     """
 
     image: Array
     label: Array | None
     key: str
     size_hw: tuple[int, int]
+    targets: Mapping[str, Array] = MappingProxyType({})
 
 
 def collate(samples: Sequence[PreparedSample]) -> Batch:
@@ -46,4 +49,6 @@ def collate(samples: Sequence[PreparedSample]) -> Batch:
         label=torch.from_numpy(np.stack(labels).astype(np.int64)) if len(labels) == len(samples) else None,
         keys=tuple(sample.key for sample in samples),
         sizes_hw=tuple(sample.size_hw for sample in samples),
+        targets={name: torch.from_numpy(np.stack([sample.targets[name] for sample in samples])) for name in first.targets}
+        or None,
     )

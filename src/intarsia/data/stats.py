@@ -19,6 +19,7 @@ __all__ = [
     "count_labels",
     "fingerprint",
     "image_statistics",
+    "log_class_weights",
     "median_frequency_weights",
 ]
 
@@ -110,6 +111,15 @@ def auto_class_weights(pixels: Array, *, strongest: float = 4.0) -> Array:
     bounded = np.sqrt(np.median(share) / share).clip(1 / strongest, strongest)
     weights = np.ones(len(pixels))
     weights[occurs] = bounded / (share * bounded).sum()
+    return weights
+
+
+def log_class_weights(pixels: Array) -> Array:
+    """Bounded inverse frequency, (K,) float64: 1 / ln(1.02 + share of the labelled pixels), in [1.4, 50.5].
+
+    Source: Paszke et al., "ENet", 2016, section 5.2; used by LinkNet as well.
+    """
+    weights: Array = 1 / np.log(1.02 + pixels / max(1, pixels.sum()))
     return weights
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from intarsia.core import Catalog, SettingsError, nearest_names
@@ -11,16 +11,27 @@ from intarsia.core import Catalog, SettingsError, nearest_names
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["LOSSES", "counts_classes_alike", "create_loss", "takes_class_weight"]
+__all__ = ["LOSSES", "TARGET_LOSSES", "counts_classes_alike", "create_loss", "loss_targets", "takes_class_weight", "target_loss"]
 
 LOSSES = Catalog("loss", "intarsia.losses")
+TARGET_LOSSES = {"presence": "class_presence"}
+"""What an auxiliary head is trained with that learns another target than the label."""
 
 
-def create_loss(name: str, *, ignore_id: int, class_weight: Sequence[float] | Tensor | None = None, **options: Any) -> nn.Module:
+def create_loss(
+    name: str | Mapping[str, float],
+    *,
+    ignore_id: int,
+    class_weight: Sequence[float] | Tensor | None = None,
+    **options: Any,
+) -> nn.Module:
     """Make the loss called `name`: a Module whose forward takes logits (N, K, H, W) and label (N, H, W).
 
+    A loss that needs more than the label says so in `TARGETS`, names of `intarsia.data.targets`, which it takes as keywords.
+
     Args:
-        name: a file of `intarsia.losses`, such as "cross_entropy".
+        name: a file of `intarsia.losses`, such as "cross_entropy"; or names and weights, for the weighted sum. Then class weights
+            go to those that take them, and `options` holds a table for each name.
         ignore_id: label value of pixels without truth.
         class_weight: (K,) weight of each class, for the losses that take one.
         options: further keyword arguments of that loss.
@@ -29,7 +40,11 @@ def create_loss(name: str, *, ignore_id: int, class_weight: Sequence[float] | Te
         UnknownNameError: no such loss.
         SettingsError: an option that this loss does not have, or a class weight where it takes none.
     """
+    if not isinstance(name, str):
+        return _create_sum(name, ignore_id, class_weight, options)
     loss = LOSSES.load(name)
+    if name in TARGET_LOSSES.values():
+        raise SettingsError(f"The loss {name!r} trains an auxiliary head of the networks that have one; it takes no label map.")
     known = [option for option in _parameters(name) if option not in ("ignore_id", "class_weight")]
     for option in options:
         if option not in known:
@@ -48,14 +63,54 @@ def create_loss(name: str, *, ignore_id: int, class_weight: Sequence[float] | Te
     return module
 
 
-def takes_class_weight(name: str) -> bool:
-    """Whether the loss called `name` weighs classes."""
-    return "class_weight" in _parameters(name)
+def _create_sum(
+    weights: Mapping[str, float], ignore_id: int, class_weight: Sequence[float] | Tensor | None, options: Mapping[str, Any]
+) -> nn.Module:
+    from intarsia.losses._weighted_sum import WeightedSum
+
+    if stray := [name for name in options if name not in weights]:
+        raise SettingsError(
+            f"The loss is the sum of {', '.join(weights)}, and options were given for {stray[0]!r}. Give a table of options for "
+            "each name."
+        )
+    if class_weight is not None and not takes_class_weight(weights):
+        raise SettingsError(f"None of the losses {', '.join(weights)} takes class weights, and {len(class_weight)} were given.")
+    terms = {}
+    for name in weights:
+        own = class_weight if takes_class_weight(name) else None
+        terms[name] = create_loss(name, ignore_id=ignore_id, class_weight=own, **options.get(name, {}))
+    return WeightedSum(terms, weights)
 
 
-def counts_classes_alike(name: str) -> bool:
-    """Whether the loss called `name` averages over classes, as Dice does, so that a rare class weighs as much as a common one."""
-    return bool(getattr(LOSSES.load(name), "COUNTS_CLASSES_ALIKE", False))
+def target_loss(target: str) -> nn.Module:
+    """The loss of an auxiliary head that learns `target`: a Module whose forward takes its logits and the target.
+
+    Raises:
+        SettingsError: no loss is known for such a target.
+    """
+    if target not in TARGET_LOSSES:
+        raise SettingsError(f"There is no loss for the target {target!r}; known: {', '.join(TARGET_LOSSES)}.")
+    made: nn.Module = LOSSES.load(TARGET_LOSSES[target])()
+    return made
+
+
+def loss_targets(loss: nn.Module) -> tuple[str, ...]:
+    """Names of `intarsia.data.targets` that the forward of this loss takes as keywords."""
+    return tuple(getattr(loss, "TARGETS", ()))
+
+
+def takes_class_weight(name: str | Mapping[str, float]) -> bool:
+    """Whether the loss called `name`, or one in the sum, weighs classes."""
+    return any("class_weight" in _parameters(one) for one in _names(name))
+
+
+def counts_classes_alike(name: str | Mapping[str, float]) -> bool:
+    """Whether the loss called `name`, or one in the sum, averages over classes, as Dice does, so that none is forgotten."""
+    return any(getattr(LOSSES.load(one), "COUNTS_CLASSES_ALIKE", False) for one in _names(name))
+
+
+def _names(name: str | Mapping[str, float]) -> tuple[str, ...]:
+    return (name,) if isinstance(name, str) else tuple(name)
 
 
 def _parameters(name: str) -> list[str]:

@@ -18,7 +18,15 @@ from torch import nn
 from intarsia.core import Batch, Dataset, SettingsError
 from intarsia.data.collate import collate
 from intarsia.data.preprocessing import Preprocessing
-from intarsia.data.stats import ImageStatistics, auto_class_weights, count_labels, image_statistics
+from intarsia.data.stats import (
+    ImageStatistics,
+    auto_class_weights,
+    count_classes,
+    count_labels,
+    image_statistics,
+    log_class_weights,
+    median_frequency_weights,
+)
 from intarsia.data.transforms import Augmentation
 from intarsia.encoders import RANDOM, normalization
 from intarsia.inference import ModelCard, choose_device, initialise, read_model_card
@@ -32,7 +40,7 @@ from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingS
 from intarsia.training.machine import Machine, quiet_lightning
 from intarsia.training.plan import decide, fit_to_budget, measure
 from intarsia.training.progress import EpochLines
-from intarsia.training.semantic import SemanticModule
+from intarsia.training.semantic import SemanticModule, needed_targets
 
 __all__ = ["StageResult", "train_stage"]
 
@@ -113,7 +121,13 @@ def train_stage(
     )
     augmentation = Augmentation(stage.crop or (0, 0), stage.scale, stage.flip, stage.color)
     data = SegmentationData(
-        train, val, augmentation, seed=seed, workers=machine.workers_for(device), pin_memory=device.type == "cuda"
+        train,
+        val,
+        augmentation,
+        seed=seed,
+        targets=needed_targets(model, loss, look.channels),
+        workers=machine.workers_for(device),
+        pin_memory=device.type == "cuda",
     )
     stage, steps = _measure(stage, model, loss, data, machine, device, say)
     data.batch = stage.batch or 1
@@ -133,6 +147,8 @@ def train_stage(
         num_nodes=machine.nodes,
         strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
         precision=PRECISION[stage.precision or "32"],
+        accumulate_grad_batches=stage.accumulate,
+        gradient_clip_val=stage.clip,
         logger=loggers,
         callbacks=callbacks,
         enable_checkpointing=False,
@@ -196,16 +212,19 @@ def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: 
 
 
 def _class_weights(stage: Stage, train: FittedSamples, say: Callable[[str], None]) -> Stage:
-    """Replace "auto" by numbers, so that the recipe holds what was used."""
-    if stage.class_weights != "auto":
-        if isinstance(stage.class_weights, str) and stage.class_weights != "none":
-            raise SettingsError(f"class_weights is {stage.class_weights!r}; it can be auto, none, or a number for each class.")
+    """Replace the name of a rule by numbers, so that the recipe holds what was used."""
+    if stage.class_weights == "none" or not isinstance(stage.class_weights, str):
         return stage
-    if not takes_class_weight(stage.loss) or counts_classes_alike(stage.loss):
+    if stage.class_weights == "auto" and (not takes_class_weight(stage.loss) or counts_classes_alike(stage.loss)):
         return replace(stage, class_weights="none")
     classes = train.dataset.classes
-    pixels = count_labels(train.labels(), classes)
-    weights = tuple(round(float(w), 4) for w in auto_class_weights(pixels))
+    if stage.class_weights == "median_frequency":
+        counts = count_classes(train.dataset, train.keys)
+        pixels, balanced = counts.pixels, median_frequency_weights(counts)
+    else:
+        pixels = count_labels(train.labels(), classes)
+        balanced = auto_class_weights(pixels) if stage.class_weights == "auto" else log_class_weights(pixels)
+    weights = tuple(round(float(w), 4) for w in balanced)
     shares = pixels / max(1, pixels.sum())
     rows = [f"{n} {s:.1%} x{w:.2f}" for n, s, w in zip(classes.names, shares, weights, strict=True)]
     say(f"class weights (share of pixels, weight): {', '.join(rows)}")
@@ -225,8 +244,8 @@ def _measure(
     world = machine.devices * machine.nodes
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    samples = TrainingSamples(data.train, data.augmentation, data.seed)
-    one = collate([ValidationSamples(data.val)[0]])
+    samples = TrainingSamples(data.train, data.augmentation, data.seed, data.targets)
+    one = collate([ValidationSamples(data.val, data.targets)[0]])
     while True:
         size = stage.batch or 1
 
@@ -243,9 +262,12 @@ def _measure(
                 raise
             stage = replace(stage, batch=size // 2)
             say(f"out of memory: the batch is halved to {stage.batch}")
-    steps = max(1, len(data.train) // world // size)
-    stage = fit_to_budget(stage, cost, steps, len(data.val))
-    say(cost.sentence(steps, len(data.val), stage.epochs or 1))
+    batches = max(1, len(data.train) // world // size)
+    steps = -(-batches // stage.accumulate)
+    if stage.steps is not None:
+        stage = replace(stage, epochs=-(-stage.steps // steps), steps=None)
+    stage = fit_to_budget(stage, cost, batches, len(data.val))
+    say(cost.sentence(batches, len(data.val), stage.epochs or 1))
     return stage, steps
 
 

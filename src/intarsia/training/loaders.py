@@ -17,9 +17,10 @@ from torch.utils.data import Dataset as TorchDataset
 from intarsia.core import Array, Batch, Dataset, LabelMap, SettingsError
 from intarsia.data.collate import PreparedSample, collate
 from intarsia.data.preprocessing import Preprocessing, resize_label
+from intarsia.data.targets import make_targets
 from intarsia.data.transforms import Augmentation
 
-__all__ = ["EpochSampler", "FittedSamples", "SegmentationData", "TrainingSamples", "ValidationSamples"]
+__all__ = ["EpochSampler", "FittedSamples", "SegmentationData", "TrainingSamples", "ValidationSamples", "to_device"]
 
 CACHE_BYTES = 4 << 30
 """Decoded and fitted samples are kept in memory up to this size; the rest is decoded each time."""
@@ -58,6 +59,13 @@ class FittedSamples:
             self._kept[index] = fitted
         return fitted
 
+    def prepared(
+        self, index: int, image: Array, label: Array, size_hw: tuple[int, int], targets: Sequence[str]
+    ) -> PreparedSample:
+        """An image and label made from sample `index`, with the further targets of that label."""
+        made = make_targets(targets, LabelMap(label, self.dataset.classes)) if targets else {}
+        return PreparedSample(image, label, self.keys[index], size_hw, made)
+
     def labels(self) -> Iterator[Array]:
         """The label of each sample; on the way, what fits into memory is decoded and kept."""
         return (self[index][1] for index in range(len(self)))
@@ -77,10 +85,11 @@ class FittedSamples:
 class TrainingSamples(TorchDataset[PreparedSample]):
     """Augmented samples, asked for by (epoch, index): the same pair gives the same sample in any process at any time."""
 
-    def __init__(self, fitted: FittedSamples, augmentation: Augmentation, seed: int) -> None:
+    def __init__(self, fitted: FittedSamples, augmentation: Augmentation, seed: int, targets: Sequence[str] = ()) -> None:
         self.fitted = fitted
         self.augmentation = augmentation
         self.seed = seed
+        self.targets = tuple(targets)
 
     def __len__(self) -> int:
         return len(self.fitted)
@@ -92,21 +101,22 @@ class TrainingSamples(TorchDataset[PreparedSample]):
         image, label, inside = self.augmentation(image, label, self.fitted.dataset.classes.ignore_id, rng)
         ready = self.fitted.preprocessing.normalize(image)
         ready *= inside  # outside the image: the mean colour, which is 0 after normalisation
-        return PreparedSample(ready, label, self.fitted.keys[index], size_hw)
+        return self.fitted.prepared(index, ready, label, size_hw, self.targets)
 
 
 class ValidationSamples(TorchDataset[PreparedSample]):
     """Samples as they are."""
 
-    def __init__(self, fitted: FittedSamples) -> None:
+    def __init__(self, fitted: FittedSamples, targets: Sequence[str] = ()) -> None:
         self.fitted = fitted
+        self.targets = tuple(targets)
 
     def __len__(self) -> int:
         return len(self.fitted)
 
     def __getitem__(self, index: int) -> PreparedSample:
         image, label, size_hw = self.fitted[index]
-        return PreparedSample(self.fitted.preprocessing.normalize(image), label, self.fitted.keys[index], size_hw)
+        return self.fitted.prepared(index, self.fitted.preprocessing.normalize(image), label, size_hw, self.targets)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -143,6 +153,7 @@ class SegmentationData(L.LightningDataModule):
         augmentation: of the training samples.
         batch: images a step in each process.
         seed: of order and augmentation.
+        targets: names of further training targets, see `needed_targets`.
         workers: processes that prepare batches; 0 prepares them in the training process.
         pin_memory: for a GPU.
     """
@@ -155,12 +166,14 @@ class SegmentationData(L.LightningDataModule):
         *,
         seed: int,
         batch: int = 1,
+        targets: Sequence[str] = (),
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.val, self.augmentation = train, val, augmentation
         self.batch, self.seed, self.workers, self.pin_memory = batch, seed, workers, pin_memory
+        self.targets = tuple(targets)
 
     def setup(self, stage: str) -> None:
         if self.trainer is not None:  # the first process's batch holds for all, also where another one ran out of memory
@@ -169,7 +182,7 @@ class SegmentationData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[PreparedSample]:
         rank, world = self._process()
         sampler = EpochSampler(len(self.train), self.seed, rank, world)
-        samples = TrainingSamples(self.train, self.augmentation, self.seed)
+        samples = TrainingSamples(self.train, self.augmentation, self.seed, self.targets)
         return self._loader(samples, batch_size=self.batch, sampler=sampler, drop_last=len(sampler) >= self.batch)
 
     def val_dataloader(self) -> DataLoader[PreparedSample]:
@@ -181,7 +194,7 @@ class SegmentationData(L.LightningDataModule):
             )
         size = min(self.batch, -(-len(self.val) // world))
         batches = [group[i : i + size] for group in self.val.groups() for i in range(0, len(group), size)]
-        return self._loader(ValidationSamples(self.val), batch_sampler=batches[rank::world])
+        return self._loader(ValidationSamples(self.val, self.targets), batch_sampler=batches[rank::world])
 
     def _process(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -200,13 +213,16 @@ class SegmentationData(L.LightningDataModule):
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move the tensors; the keys and sizes stay."""
-        label = batch.label
-        return batch._replace(
-            image=batch.image.to(device, non_blocking=True),
-            label=None if label is None else label.to(device, non_blocking=True),
-            targets=batch.targets and {name: target.to(device, non_blocking=True) for name, target in batch.targets.items()},
-        )
+        return to_device(batch, device)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move the tensors; the keys and sizes stay."""
+    return batch._replace(
+        image=batch.image.to(device, non_blocking=True),
+        label=None if batch.label is None else batch.label.to(device, non_blocking=True),
+        targets=batch.targets and {name: target.to(device, non_blocking=True) for name, target in batch.targets.items()},
+    )
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:

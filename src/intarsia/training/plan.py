@@ -16,8 +16,10 @@ from torch import nn
 from intarsia.core import Batch
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.recipes import Stage
+from intarsia.training.loaders import to_device
 from intarsia.training.progress import duration
 from intarsia.training.schedule import make_optimizer
+from intarsia.training.semantic import total_loss
 
 __all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure"]
 
@@ -47,11 +49,11 @@ def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int,
     """Fill in sizes, batch, learning rate and precision; what is given stays.
 
     The precision is bfloat16 where the hardware has it, which doubled the speed of a U-Net on such a CPU, else 32 bits.
-    The learning rate is a rule, not a search, so that a run can be repeated: 1e-3 for AdamW and 1e-2 for SGD from random weights,
+    The learning rate is a rule, not a search, so that a run can be repeated: 1e-2 for SGD and 1e-3 for others from random weights,
     a third of it from trained ones.
     """
     fit_hw, crop_hw = choose_sizes(stage, sizes_hw)
-    base = {"adamw": 1e-3, "sgd": 1e-2}[stage.optimizer]
+    base = 1e-2 if stage.optimizer == "sgd" else 1e-3
     return replace(
         stage,
         imgsz=fit_hw,
@@ -59,7 +61,7 @@ def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int,
         batch=stage.batch or choose_batch(train_images, gpu=gpu),
         lr=stage.lr or (base / 3 if pretrained else base),
         precision=stage.precision or ("bf16" if _has_bf16(gpu=gpu) else "32"),
-        epochs=stage.epochs or (None if stage.time_s else 50),
+        epochs=stage.epochs or (None if stage.time_s or stage.steps else 50),
     )
 
 
@@ -131,9 +133,10 @@ def measure(
         with _timed(times["prepare"], device):
             batch = training_batch(step)
         with _timed(times["step"], device), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            value = loss(model(batch.image.to(device)).logits, batch.label.to(device) if batch.label is not None else None)
+            batch = to_device(batch, device)
+            value = total_loss(model(batch.image), batch, loss)
             optimizer.zero_grad()
-            value.backward()
+            torch.autograd.backward(value)
             optimizer.step()
     model.eval()
     image = validation_batch.image.to(device)

@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from intarsia.core import Batch, ClassSpace, DataError, LabelMap, Output
+from intarsia.losses import loss_targets, target_loss
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
 from intarsia.recipes import Stage
 from intarsia.training.schedule import learning_rate_factor, make_optimizer
 
-__all__ = ["SemanticModule", "total_loss"]
+__all__ = ["SemanticModule", "needed_targets", "total_loss"]
 
 
 class SemanticModule(L.LightningModule):
@@ -63,7 +64,7 @@ class SemanticModule(L.LightningModule):
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         self._before = [buffer.clone() for buffer in self.model.buffers()]
-        loss = total_loss(self.step_model(self._image(batch)), batch, self.loss, self.classes.ignore_id)
+        loss = total_loss(self.step_model(self._image(batch)), batch, self.loss)
         self._sums.setdefault("train/loss", []).append(loss.detach())
         return loss
 
@@ -88,7 +89,8 @@ class SemanticModule(L.LightningModule):
         if batch.label is None:
             return
         logits = self.evaluated_model(self._image(batch)).logits
-        self._sums.setdefault("val/loss", []).append(self.loss(logits, batch.label).detach())
+        targets = {name: (batch.targets or {})[name] for name in loss_targets(self.loss)}
+        self._sums.setdefault("val/loss", []).append(self.loss(logits, batch.label, **targets).detach())
         predicted = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
         dtype = self.classes.id_dtype
         pairs = zip(predicted.cpu().numpy().astype(dtype), batch.label.cpu().numpy().astype(dtype), batch.keys, strict=True)
@@ -113,9 +115,7 @@ class SemanticModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.model.named_parameters(), self.stage)
-        warmup = round(self.stage.warmup * self.total_steps)
-        factor = learning_rate_factor(self.stage.schedule, self.total_steps, warmup)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_factor(self.stage, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _over_processes(self, value: Tensor, how: str) -> Tensor:
@@ -136,17 +136,37 @@ def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, avg_fn=average).requires_grad_(False)
 
 
-def total_loss(output: Output, batch: Batch, loss: nn.Module, ignore_id: int) -> Tensor:
-    """The loss of the main head plus that of every auxiliary head times its weight."""
+def total_loss(output: Output, batch: Batch, loss: nn.Module) -> Tensor:
+    """The loss of the main head plus that of every auxiliary head times its weight.
+
+    A head that learns the label has the loss of the main head; one that learns another target has that target's loss.
+    """
     if batch.label is None:
         raise DataError(f"The samples {', '.join(batch.keys)} have no truth; a network cannot learn from them.")
-    total: Tensor = loss(output.logits, batch.label)
+    targets = batch.targets or {}
+    total: Tensor = loss(output.logits, batch.label, **{name: targets[name] for name in loss_targets(loss)})
     for head in output.auxiliary:
-        label = batch.label if head.target == "label" else (batch.targets or {})[head.target]
-        logits = head.logits
+        if head.target != "label":
+            total = total + head.weight * target_loss(head.target)(head.logits, targets[head.target])
+            continue
+        logits, label = head.logits, batch.label
         if head.resize == "label":
             label = F.interpolate(label[:, None].float(), logits.shape[-2:], mode="nearest-exact")[:, 0].long()
         elif logits.shape[-2:] != label.shape[-2:]:
             logits = F.interpolate(logits, label.shape[-2:], mode="bilinear", align_corners=False)
-        total = total + head.weight * loss(logits, label)
+        resized = {
+            name: F.interpolate(targets[name][:, None].float(), label.shape[-2:], mode="nearest-exact")[:, 0]
+            for name in loss_targets(loss)
+        }
+        total = total + head.weight * loss(logits, label, **resized)
     return total
+
+
+def needed_targets(model: nn.Module, loss: nn.Module, in_channels: int) -> tuple[str, ...]:
+    """Names of the targets beside the label that the loss and the network's auxiliary heads ask for."""
+    was_training = model.training
+    with torch.inference_mode():
+        output: Output = model.eval()(torch.zeros(1, in_channels, 32, 32, device=next(model.parameters()).device))
+    model.train(was_training)
+    heads = (head.target for head in output.auxiliary if head.target != "label")
+    return tuple(dict.fromkeys([*loss_targets(loss), *heads]))
