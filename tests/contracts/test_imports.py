@@ -34,6 +34,9 @@ def test_these_import_nothing_heavy(code):
     [
         "from intarsia.data.datasets import open_dataset; d = open_dataset('scenes:train=1,val=1'); d.read(d.splits['train'][0])",
         "import intarsia.metrics.confusion, intarsia.viz.overlay, intarsia.data.stats, intarsia.recipes",
+        "import numpy, intarsia; from PIL import Image; import tempfile; d = tempfile.mkdtemp()\n"
+        "Image.fromarray(numpy.zeros((20, 20, 3), 'u1')).save(d + '/x.png')\n"
+        "intarsia.predict([d + '/x.png'], model='slic', out=d + '/out')",
     ],
 )
 def test_these_do_without_torch(code):

@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # folder under src/intarsia (and under tests), and the page that has a row for each of its files
 CATALOGUES = {
     "models/semantic": "docs/models.md",
+    "classical": "docs/classical.md",
     "losses": "docs/losses.md",
     "metrics": "docs/metrics.md",
     "data/formats": "docs/formats.md",

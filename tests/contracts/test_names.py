@@ -2,12 +2,13 @@
 
 from collections import Counter
 
+from intarsia.classical import CLASSICAL
 from intarsia.data.datasets import DATASETS
 from intarsia.losses import LOSSES
 from intarsia.metrics import METRICS
 from intarsia.models import SEMANTIC
 
-CATALOGUES = [SEMANTIC, DATASETS, LOSSES, METRICS]
+CATALOGUES = [SEMANTIC, CLASSICAL, DATASETS, LOSSES, METRICS]
 
 
 def test_no_name_stands_in_two_catalogues():

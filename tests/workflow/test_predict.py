@@ -145,3 +145,13 @@ def test_what_is_not_there_is_said(run, tmp_path):
         intarsia.predict([tmp_path], model="unet", out=tmp_path)
     with pytest.raises(ModelFileError, match="There is no model file 'nosuch'"):
         intarsia.predict([tmp_path], model="nosuch", out=tmp_path)
+
+
+def test_a_classical_method_by_name(tmp_path):
+    write_image(tmp_path / "x.png", np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
+    rows = intarsia.predict([tmp_path / "x.png"], model="slic", options={"segments": 12}, out=tmp_path / "out")
+    assert rows[0].error is None
+    assert 4 <= len(rows[0].areas) <= 20
+    assert sum(rows[0].areas.values()) == 40 * 50
+    with pytest.raises(ModelFileError, match=r"no model file 'slik', and no method of that name \(did you mean 'slic'\?\)"):
+        intarsia.predict([tmp_path / "x.png"], model="slik", out=tmp_path / "out")

@@ -52,6 +52,12 @@ class Hints:
                 f"Hints.scribbles is {self.scribbles.dtype} of shape {self.scribbles.shape}; integer (H, W) fits."
             )
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which of "box", "points" and "scribbles" were given."""
+        given = {"box": self.boxes_xyxy, "points": self.points_yx, "scribbles": self.scribbles}
+        return tuple(kind for kind, value in given.items() if value is not None)
+
     def seeds(self, size_hw: tuple[int, int]) -> Array:
         """Points and scribbles together as an (H, W) int32 map of class ids, -1 where nothing was said."""
         seeds = np.full(size_hw, UNKNOWN, np.int32)

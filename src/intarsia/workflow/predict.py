@@ -7,9 +7,10 @@ import glob
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from intarsia.core import IntarsiaError, Predictor, Segmentation, SettingsError
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
@@ -41,6 +42,7 @@ def predict(
     *,
     model: str | Path | Predictor,
     out: str | Path,
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     overlays: bool = True,
     progress: Callable[[int, int, Predicted], None] | None = None,
@@ -54,7 +56,8 @@ def predict(
     Args:
         inputs: image files, folders (searched to any depth, whose structure is kept) and patterns such as "photos/*.jpg". Hidden
             files, and results that lie in `out` already, are no inputs unless they are named.
-        model: a model file, or a predictor.
+        model: a model file, the name of a classical method, or a predictor.
+        options: of a classical method.
         out: folder for the results, made if it does not exist.
         device: where a network runs.
         overlays: also write the pictures.
@@ -63,7 +66,7 @@ def predict(
     Raises:
         SettingsError: no image among the inputs.
     """
-    predictor = open_predictor(model, device=device)
+    predictor = open_predictor(model, device=device, options=options)
     out = Path(out)
     found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))
     rows: list[Predicted] = []

@@ -1,0 +1,13 @@
+"""Segmentation before deep learning: one file each, arrays in and out, and every one a predictor like a network.
+
+A file's public function takes an image (H, W, C) and keywords with defaults. Its module says what comes back and what it needs:
+
+* `RESULT`: "regions" (ids (H, W) of regions without class), "foreground" (bool (H, W)), "objects" (ids (H, W), 0 is none) or
+  "hinted" (ids (H, W) that are the class ids of the hints);
+* `HINTS`: kinds of hints it needs, of "box", "points", "scribbles"; then the second argument is a `Hints`;
+* `SEQUENCE`: it takes frames (T, H, W, C) instead of an image, and gives (T, H, W).
+"""
+
+from intarsia.classical._method import CLASSICAL, Method, MethodDescription, create_method, describe_method
+
+__all__ = ["CLASSICAL", "Method", "MethodDescription", "create_method", "describe_method"]
