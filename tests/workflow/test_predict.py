@@ -148,7 +148,7 @@ def test_what_is_not_there_is_said(run, tmp_path):
 
 
 def test_a_classical_method_by_name(tmp_path):
-    write_image(tmp_path / "x.png", np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
+    write_image(tmp_path / "x.png", np.linspace(0, 255, 40 * 50 * 3).reshape(40, 50, 3).astype(np.uint8))
     rows = intarsia.predict([tmp_path / "x.png"], model="slic", options={"segments": 12}, out=tmp_path / "out")
     assert rows[0].error is None
     assert 4 <= len(rows[0].areas) <= 20

@@ -19,7 +19,7 @@ import numpy as np
 
 from intarsia.core import Array, ClassSpace, ClassSpaceError, LabelMap, SegmentationError, SettingsError
 
-__all__ = ["SIZES", "SizeRecallEvidence", "SizeRecallScores", "observe_size_recall", "score_size_recall"]
+__all__ = ["SizeRecallEvidence", "SizeRecallScores", "observe_size_recall", "score_size_recall"]
 
 SIZES = ("small", "medium", "large")
 
