@@ -1,4 +1,5 @@
 import json
+import resource
 import struct
 
 import numpy as np
@@ -8,7 +9,7 @@ from safetensors.torch import load_file
 
 from intarsia.core import ClassSpace, ModelFileError
 from intarsia.data.preprocessing import Preprocessing
-from intarsia.inference import ModelCard, initialise, read_model, read_model_card, write_model
+from intarsia.inference import ModelCard, initialise, read_model, write_model
 from intarsia.models import ModelSpec
 
 SPACE = ClassSpace.from_names(["sky", "car", "person"], things=["car"])
@@ -37,17 +38,19 @@ def test_a_written_model_reads_back_with_all_it_says(saved):
     assert list(path.parent.iterdir()) == [path], "no partial file is left behind"
 
 
-def test_a_file_stays_whole_when_writing_the_next_one_fails(saved, monkeypatch):
+def test_a_file_stays_whole_when_the_disk_is_full(saved):
+    """A process that may write files of a few kilobytes only, as on a disk that fills up half way."""
     model, path = saved
     before = path.read_bytes()
-
-    def full_disk(*_args, **_keywords):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write_model(path, model, card())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_model(path, model, card())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
 
 
 def header_and_rest(path):
@@ -82,19 +85,46 @@ def incomplete(path):
     rewrite(path, header, rest)
 
 
+def edited(**changes):
+    def edit(path):
+        header, rest = header_and_rest(path)
+        header["__metadata__"]["intarsia"] = json.dumps(json.loads(header["__metadata__"]["intarsia"]) | changes)
+        rewrite(path, header, rest)
+
+    return edit
+
+
+def shorter_tensor(path):
+    header, rest = header_and_rest(path)
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"] = [1, 2, 3]
+    rewrite(path, header, rest)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: p.write_bytes(p.read_bytes()[:-1000]), "is truncated: 1000 bytes are missing"),
-        (lambda p: p.write_bytes(p.read_bytes()[:100]), "is not whole"),
         (lambda p: p.write_bytes(b""), "is not whole, or not a safetensors file: .* the file has 0"),
+        (lambda p: p.write_bytes(p.read_bytes() + b"more"), "is damaged: 4 bytes too many"),
+        (lambda p: torch.save({"weight": torch.zeros(3)}, p), r"is a zip archive, such as torch\.save writes"),
+        (lambda p: torch.save({"weight": torch.zeros(3)}, p, _use_new_zipfile_serialization=False), "is not whole, or not a"),
+        (lambda p: p.write_text('{"model": "unet"}'), "is not whole, or not a safetensors file"),
+        (lambda p: rewrite(p, [1, 2], b""), "is no safetensors file, or its header was damaged"),
         (
-            lambda p: p.write_bytes(b"PK\x03\x04 a zip archive, such as a pickled checkpoint"),
-            "is not whole, or not a safetensors",
+            lambda p: p.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000),
+            "is no safetensors file, or its header was damaged",
         ),
         (newer, r"written by Intarsia 9\.9 in format 99; .* Upgrade"),
         (foreign, "was not written by Intarsia"),
         (incomplete, "lacks 'classes'"),
+        (
+            edited(model={"name": "u-nett", "num_classes": 3}),
+            "m.safetensors cannot be used: There is no semantic model called 'u-nett'",
+        ),
+        (edited(preprocessing=[0.5]), "m.safetensors cannot be used: .* damaged or edited"),
+        (edited(format_version="1"), "m.safetensors cannot be used: .* damaged or edited"),
+        (edited(model=SPEC.to_dict() | {"in_channels": 10**15}), "m.safetensors names cannot be made: unet cannot be made"),
+        (shorter_tensor, "m.safetensors cannot be read: .* damaged"),
         (lambda p: p.unlink(), "does not exist"),
     ],
 )
@@ -102,7 +132,39 @@ def test_a_file_that_cannot_be_used_is_said_in_a_sentence(saved, damage, message
     _, path = saved
     damage(path)
     with pytest.raises(ModelFileError, match=message):
-        read_model_card(path)
+        read_model(path)
+
+
+def test_a_file_cut_anywhere_is_said_in_a_sentence(saved):
+    _, path = saved
+    whole = path.read_bytes()
+    weights = 8 + struct.unpack("<Q", whole[:8])[0]
+    for length in {
+        *range(16),
+        *np.linspace(16, weights + 8, 40, dtype=int),
+        *np.linspace(weights, len(whole) - 1, 20, dtype=int),
+    }:
+        path.write_bytes(whole[:length])
+        missing = f"is truncated: {len(whole) - length} bytes are missing" if length >= weights else "is not whole, or not a"
+        with pytest.raises(ModelFileError, match=missing):
+            read_model(path)
+
+
+def test_a_changed_byte_of_the_header_is_said_or_does_no_harm(saved):
+    """Some bytes are digits of a score or letters of a class; whatever comes of the others is our sentence."""
+    model, path = saved
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for position in rng.integers(0, 8 + struct.unpack("<Q", whole[:8])[0], 400):
+        data = bytearray(whole)
+        data[position] ^= rng.integers(1, 256)
+        path.write_bytes(data)
+        try:
+            again, _ = read_model(path)
+        except ModelFileError:
+            refused += 1
+        else:
+            assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+    assert 200 < refused < 400
 
 
 def test_weights_of_another_architecture_are_refused(saved, tmp_path):

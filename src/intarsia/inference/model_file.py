@@ -7,14 +7,14 @@ classes with colours, the preprocessing, the scores, and what it was trained on.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
-from intarsia.core import ClassSpace, ModelFileError, Task
+from intarsia.core import ClassSpace, IntarsiaError, ModelFileError, Task
+from intarsia.core.whole_file import written_whole
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.models import ModelSpec
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT_VERSION", "ModelCard", "initialise", "read_model", "read_model_card", "write_model"]
 
 FORMAT_VERSION = 1
+UNREADABLE = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What reading a header raises where bytes of it were changed."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +80,14 @@ def write_model(path: str | Path, model: nn.Module, card: ModelCard) -> Path:
 
     The weights are stored on the CPU in their own precision, each tensor once.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # clone: a tensor that shares memory with another (or is a view) cannot be stored as it is
     weights = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in model.state_dict().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.touch()
-        usual_mode = partial.stat().st_mode  # safetensors makes files that only their owner may read
-        save_file(weights, partial, metadata={"intarsia": json.dumps(card.to_dict())})
-        partial.chmod(usual_mode)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial:
+        partial.write_bytes(save(weights, metadata={"intarsia": json.dumps(card.to_dict())}))
     return path
 
 
@@ -108,37 +101,60 @@ def read_model_card(path: str | Path) -> ModelCard:
     if not path.is_file():
         what = "is a folder; name the file in it, such as best.safetensors" if path.is_dir() else "does not exist"
         raise ModelFileError(f"The model file {path} {what}.")
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > path.stat().st_size - 8:
-                raise ModelFileError(
-                    f"The model file {path} is not whole, or not a safetensors file: its header says {size} bytes and the file "
-                    f"has {path.stat().st_size}. Copy it again."
-                )
-            header = json.loads(file.read(size))
-        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
-        missing = 8 + size + end - path.stat().st_size
-        if missing > 0:
-            raise ModelFileError(f"The model file {path} is truncated: {missing} bytes are missing at its end. Copy it again.")
-        text = header.get("__metadata__", {}).get("intarsia")
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise ModelFileError(f"The file {path} is not a safetensors file. Model files end in .safetensors.") from error
+    text = _read_header(path)
     if text is None:
         raise ModelFileError(
             f"The file {path} holds weights, but was not written by Intarsia: it does not say which architecture, classes and "
             "preprocessing belong to them."
         )
-    data = json.loads(text)
-    if data.get("format_version", 0) > FORMAT_VERSION:
+    try:
+        data = json.loads(text)
+        newer = data.get("format_version", 0) > FORMAT_VERSION
+        card = None if newer else ModelCard.from_dict(data)
+    except KeyError as error:
+        raise ModelFileError(f"The header of {path} lacks {error}; the file was damaged or edited. Copy it again.") from error
+    except UNREADABLE as error:
+        raise ModelFileError(f"The header of {path} cannot be used: {error} The file was damaged or edited.") from error
+    if card is None:
         raise ModelFileError(
             f"The model file {path} was written by Intarsia {data.get('version')} in format {data['format_version']}; this is "
             f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade Intarsia."
         )
-    try:
-        return ModelCard.from_dict(data)
-    except KeyError as error:
-        raise ModelFileError(f"The header of {path} lacks {error}; the file was damaged or edited.") from error
+    return card
+
+
+def _read_header(path: Path) -> str | None:
+    """What a safetensors file says under our key; None when it says nothing.
+
+    Raises:
+        ModelFileError: another kind of file, or one of another length than its header says.
+    """
+    have = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start.startswith(b"PK"):
+            raise ModelFileError(
+                f"The file {path} is a zip archive, such as torch.save writes, and no model file. In the folder of a run that is "
+                "best.safetensors."
+            )
+        size = int.from_bytes(start, "little")
+        if size > have - 8:
+            raise ModelFileError(
+                f"The model file {path} is not whole, or not a safetensors file: its header should have {size} bytes, and the "
+                f"file has {have}. Copy it again."
+            )
+        try:
+            header = json.loads(file.read(size))
+            text: str | None = header.pop("__metadata__", {}).get("intarsia")
+            end = 8 + size + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+        except (KeyError, *UNREADABLE) as error:
+            raise ModelFileError(
+                f"The file {path} is no safetensors file, or its header was damaged ({error}). Model files end in .safetensors."
+            ) from error
+    if have != end:
+        what = f"is truncated: {end - have} bytes are missing" if have < end else f"is damaged: {have - end} bytes too many are"
+        raise ModelFileError(f"The model file {path} {what} at its end. Copy it again.")
+    return text
 
 
 def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
@@ -148,7 +164,10 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
         ModelFileError: see `read_model_card`; also weights that do not fit the architecture that the header names.
     """
     card = read_model_card(path)
-    model = card.spec.build(encoder_weights="none")
+    try:
+        model = card.spec.build(encoder_weights="none")
+    except IntarsiaError as error:
+        raise ModelFileError(f"The network that the header of {path} names cannot be made: {error}") from error
     try:
         model.load_state_dict(_read_weights(path))
     except RuntimeError as error:
@@ -207,9 +226,13 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
 
 
 def _read_weights(path: str | Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelFileError(f"The weights in {path} cannot be read: {error}. The file is damaged; copy it again.") from error
 
 
 def _class_dependent(spec: ModelSpec) -> tuple[set[str], set[str]]:
