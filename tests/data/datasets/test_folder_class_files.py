@@ -178,7 +178,7 @@ def test_images_and_files_left_over_are_listed(make: Make) -> None:
     with pytest.raises(
         DataError,
         match=r"masks holds one file per class \(cell, ignore, nucleus\)\. 2 of 4 images in .*images have none: c, d\. "
-        r"2 of 6 masks are of no image and class: overview, cell/z\. .*empty file \(all 0\)",
+        r".*empty file \(all 0\).* 2 of 6 masks are of no image and class: overview, cell/z\. Rename",
     ):
         Folder(root)
     draw(root, cell__c=[], cell__d=[])
@@ -260,7 +260,7 @@ def test_files_that_are_no_masks_of_one_class(make: Make) -> None:
 
 
 def test_many_files_are_sampled_and_it_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intarsia.data.datasets._inferred.MOST_FILES", 6)
+    monkeypatch.setattr("intarsia.data.datasets._looks.MOST_FILES", 6)
     root = make(*(f"images/{stem}.jpg" for stem in "abcde"))
     draw(root, **{f"{name}__{stem}": row for stem in "abcde" for name, row in (("cell", [0, 1, 2]), ("dirt", [3, 4, 5]))})
     draw(root, dirt__b=[3, 4])  # of five, the first, third and last are looked at

@@ -92,7 +92,7 @@ def test_masks_that_intarsia_wrote_say_their_classes(make: Make) -> None:
 
 
 def test_many_masks_are_sampled_and_it_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intarsia.data.datasets._inferred.MOST_FILES", 3)
+    monkeypatch.setattr("intarsia.data.datasets._looks.MOST_FILES", 3)
     root = make(*pairs("a", "b", "c", "d", "e"))
     make("masks/b.png", values=(9,))  # of five, the first, third and last are looked at
     data = Folder(root)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from intarsia.core import Array, ClassSpace, DataError, LabelMap, MultiLabel
+from intarsia.data.datasets._faults import Fault, FaultyFolder
 from intarsia.data.formats.class_files import IGNORE, merge_class_files, spellings
 
 __all__ = ["describe_class_files", "group_by_class", "read_labels"]
@@ -32,7 +33,7 @@ def group_by_class(
         reserved: what means something else at either place ("train", "mask") and is no class unless declared.
 
     Raises:
-        DataError: two files for one class of one image.
+        FaultyFolder: two files for one class of one image.
     """
     names = [mask for mask in masks if mask not in images]  # what is called like an image is its one mask
     meant = _guess(images, names, reserved) if declared is None else _look_up(images, names, spellings(declared))
@@ -40,7 +41,8 @@ def group_by_class(
     for mask, (image, name) in meant.items():
         other = found[image].setdefault(name, masks[mask])
         if other != masks[mask]:
-            raise DataError(f"Two files hold {name!r} of {image}: {other} and {masks[mask]}. Keep one.")
+            message = f"Two files hold {name!r} of {image}: {other} and {masks[mask]}. Keep one."
+            raise FaultyFolder(Fault("duplicate_name", message, (other, masks[mask])))
     return dict(found)
 
 

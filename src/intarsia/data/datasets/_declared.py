@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from intarsia.data.formats._files import write_bytes
 __all__ = [
     "TOML",
     "YAML",
+    "classes_block",
     "classes_from",
     "last_class_wins",
     "read_classes",
@@ -49,6 +50,30 @@ def write_classes(path: str | Path, classes: ClassSpace) -> Path:
     content = classes.to_dict() | {key: value for key, value in kept.items() if key not in classes.to_dict()}
     write_bytes(path, tomli_w.dumps(content).encode())
     return path
+
+
+def classes_block(classes: ClassSpace) -> str:
+    """What stands in an `intarsia.toml` to declare `classes`, a class a line, with every value written out."""
+    plain = classes.to_dict()
+    rows = []
+    for index, entry in enumerate(plain["classes"]):
+        values = entry["values"] or [index]
+        thing = ", thing = true" if entry["thing"] else ""
+        rows.append(
+            f"    {{ name = {_string(entry['name'])}, values = {_list(values)}, color = {_list(entry['color'])}{thing} }},"
+        )
+    usual = 255 if len(classes) <= 255 else 65535
+    lines = [] if classes.ignore_id == usual else [f"ignore_id = {classes.ignore_id}"]
+    lines += [f"ignore = {_list(plain['ignore'])}"] if plain["ignore"] else []
+    return "\n".join([*lines, "classes = [", *rows, "]"]) + "\n"
+
+
+def _list(values: Sequence[Any]) -> str:
+    return f"[{', '.join(_list(v) if isinstance(v, list) else _string(v) if isinstance(v, str) else str(v) for v in values)}]"
+
+
+def _string(text: str) -> str:
+    return tomli_w.dumps({"_": text}).partition("= ")[2].strip()
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from intarsia.core import ClassSpace, DataError
 from intarsia.data.datasets._class_files import group_by_class
+from intarsia.data.datasets._faults import Fault, FaultyFolder
 from intarsia.data.formats import IMAGE_SUFFIXES
 from intarsia.data.formats.class_files import IGNORE
 
-__all__ = ["Pair", "Place", "find_pairs", "folder_places", "seeded_split", "split_by_table", "yaml_places"]
+__all__ = ["Pair", "Pairing", "Place", "find_pairs", "folder_places", "seeded_split", "split_by_table", "yaml_places"]
 
 SPLIT_OF_FOLDER = {
     "train": "train",
@@ -43,6 +44,15 @@ class Pair(NamedTuple):
     instances: Path | None
 
 
+class Pairing(NamedTuple):
+    """What was paired: pairs by key (split and path without ending), keys by split, what was left aside, what is wrong."""
+
+    pairs: dict[str, Pair]
+    splits: dict[str, list[str]]
+    notes: list[str]
+    faults: list[Fault]
+
+
 class Place(NamedTuple):
     """A folder of images, the folders where their truth may be, and the split it is ("" before a split was made)."""
 
@@ -52,11 +62,11 @@ class Place(NamedTuple):
     instances: Path
 
 
-def folder_places(root: Path) -> list[Place]:
-    """Where the images and masks of a data set folder are.
+def folder_places(root: Path, faults: list[Fault]) -> list[Place]:
+    """Where the images and masks of a data set folder are; entries beside split folders go to `faults`.
 
     Raises:
-        DataError: no images/ folder, or entries beside split folders; the message shows what was expected and what was found.
+        DataError: no images/ folder, or two folders of one split; the message shows what was expected and what was found.
     """
     images = root / "images"
     if images.is_dir():
@@ -65,10 +75,11 @@ def folder_places(root: Path) -> list[Place]:
             return [Place("", images, root / "masks", root / "instances")]
         stray = sorted(p.name for p in images.iterdir() if p not in splits.values() and (p.is_dir() or _is_image(p)))
         if stray:
-            raise DataError(
+            message = (
                 f"{images} holds split folders ({', '.join(p.name for p in splits.values())}) and beside them {_listed(stray)}. "
                 "Move everything into train, val or test."
             )
+            faults.append(Fault("layout", message, tuple(images / name for name in stray)))
         masks, instances = _split_folders(root / "masks"), _split_folders(root / "instances")
         return [
             Place(
@@ -118,51 +129,55 @@ def yaml_places(content: Mapping[str, Any], path: Path) -> list[Place]:
     return places
 
 
-def find_pairs(
-    places: Sequence[Place], view: str, declared: ClassSpace | None
-) -> tuple[dict[str, Pair], dict[str, list[str]], list[str]]:
+def find_pairs(places: Sequence[Place], view: str, declared: ClassSpace | None) -> Pairing:
     """Pair images with their truth by name; declared classes tell a mask per class from other names.
 
-    Returns:
-        The pairs by key (split and path without ending), the keys by split, and sentences about what was left aside.
-
-    Raises:
-        DataError: no truth at all, or images and masks that do not pair; the message lists them.
+    What does not pair is a fault, and the rest is paired all the same.
     """
-    pairs: dict[str, Pair] = {}
-    splits: dict[str, list[str]] = {}
-    notes: list[str] = []
+    done = Pairing({}, {}, [], [])
     for place in places:
-        images = _files_by_name(place.images, notes)
+        images, masks, instances = (_files_by_name(folder, done) for folder in place[1:])
         if not images:
-            raise DataError(f"{place.images} holds no image that ends in {', '.join(IMAGE_SUFFIXES)}.")
-        masks, instances = _files_by_name(place.masks, notes), _files_by_name(place.instances, notes)
-        truths = instances if view == "instance" or not masks else masks
-        if not truths:
-            notes.append(f"{len(images)} images in {place.images} have no truth and were left aside; `predict` takes them.")
+            message = f"{place.images} holds no image that ends in {', '.join(IMAGE_SUFFIXES)}."
+            done.faults.append(Fault("missing_image", message, (place.images,)))
             continue
-        class_files = _match_class_files(place, images, masks, declared)
-        masks = _match(place.images, images, place.masks, masks) if masks and not class_files else {}
-        instances = _match(place.images, images, place.instances, instances) if instances else {}
+        if not (instances if view == "instance" or not masks else masks):
+            done.notes.append(f"{len(images)} images in {place.images} have no truth and were left aside; `predict` takes them.")
+            continue
+        class_files = _match_class_files(place, images, masks, declared, done.faults)
+        masks = _match(place.images, images, place.masks, masks, done.faults) if masks and not class_files else {}
+        instances = _match(place.images, images, place.instances, instances, done.faults) if instances else {}
         for name, image in images.items():
+            pair = Pair(image, masks.get(name), class_files.get(name, {}), instances.get(name))
             key = f"{place.split}/{name}" if place.split else name
-            if key in pairs:
-                raise DataError(f"Two images are called {key}: {pairs[key].image} and {image}. Rename one.")
-            pairs[key] = Pair(image, masks.get(name), class_files.get(name, {}), instances.get(name))
-            splits.setdefault(place.split, []).append(key)
-    if not pairs:
-        missing = places[0].instances if view == "instance" else places[0].masks
-        labels = Path(*("labels" if part == "images" else part for part in places[0].images.parts))
-        polygons = (
-            f" The text files in {labels} look like polygons, which are not read: draw them into masks."
-            if labels.is_dir()
-            else ""
-        )
-        raise DataError(
-            f"The images in {places[0].images} are unlabelled: there are no masks in {missing}. They can be predicted; training "
-            f"and evaluation need a mask of the same name for each.{polygons} Expected:\n{EXPECTED}"
-        )
-    return pairs, splits, notes
+            if key in done.pairs:
+                message = f"Two images are called {key}: {done.pairs[key].image} and {image}. Rename one."
+                done.faults.append(Fault("duplicate_name", message, (done.pairs[key].image, image)))
+            elif _has_truth(pair, view):
+                done.pairs[key] = pair
+                done.splits.setdefault(place.split, []).append(key)
+    if not done.pairs and not done.faults:
+        done.faults.append(_unlabelled(places[0], view))
+    return done
+
+
+def _has_truth(pair: Pair, view: str) -> bool:
+    if pair.instances is not None:
+        return True
+    return view != "instance" and (pair.mask is not None or bool(pair.class_files))
+
+
+def _unlabelled(place: Place, view: str) -> Fault:
+    missing = place.instances if view == "instance" else place.masks
+    labels = Path(*("labels" if part == "images" else part for part in place.images.parts))
+    polygons = (
+        f" The text files in {labels} look like polygons, which are not read: draw them into masks." if labels.is_dir() else ""
+    )
+    message = (
+        f"The images in {place.images} are unlabelled: there are no masks in {missing}. They can be predicted; training and "
+        f"evaluation need a mask of the same name for each.{polygons} Expected:\n{EXPECTED}"
+    )
+    return Fault("missing_mask", message, (place.images,))
 
 
 def seeded_split(keys: Iterable[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
@@ -212,7 +227,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def _files_by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
+def _files_by_name(folder: Path, done: Pairing) -> dict[str, Path]:
     """Image files below a folder by relative path without ending, sorted; {} where there is no such folder."""
     found: dict[str, Path] = {}
     others = []
@@ -226,37 +241,48 @@ def _files_by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
             # An accent is part of its letter or, in names from a Mac, a sign of its own: the same name in other bytes.
             key = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
             if key in found:
-                raise DataError(
+                message = (
                     f"{folder} holds {found[key].name} and {name}; of files with one name only one can be meant. Rename one."
                 )
-            found[key] = path
+                done.faults.append(Fault("duplicate_name", message, (found[key], path)))
+            found.setdefault(key, path)
     if others:
-        notes.append(
+        done.notes.append(
             f"{folder} also holds {_listed(others)}, which {'is no image' if len(others) == 1 else 'are no images'} we read."
         )
     return found
 
 
 def _match_class_files(
-    place: Place, images: Mapping[str, Path], masks: Mapping[str, Path], declared: ClassSpace | None
+    place: Place, images: Mapping[str, Path], masks: Mapping[str, Path], declared: ClassSpace | None, faults: list[Fault]
 ) -> dict[str, dict[str, Path]]:
     """The files per class of each image; {} if the masks are none, which they are not where as many make sense as plain masks."""
     plain, _ = _by_name(images, masks)
-    found = group_by_class(images, masks, declared, NO_CLASSES)
+    try:
+        found = group_by_class(images, masks, declared, NO_CLASSES)
+    except FaultyFolder as error:
+        faults += error.faults
+        return {}
     taken = {path for files in found.values() for path in files.values()}
     if len(taken) <= len(plain):
         return {}
-    names = ", ".join(sorted({name for files in found.values() for name in files}))
     without = [name for name in images if not found.get(name, {}).keys() - {IGNORE}]
     strange = [name for name, path in masks.items() if path not in taken]
-    if without or strange:
-        lines = [f"{len(without)} of {len(images)} images in {place.images} have none: {_listed(without)}."] if without else []
-        lines += [f"{len(strange)} of {len(masks)} masks are of no image and class: {_listed(strange)}."] if strange else []
-        raise DataError(
-            f"{place.masks} holds one file per class ({names}). {' '.join(lines)} An image in which no class occurs needs an "
-            "empty file (all 0) of at least one, or it cannot be told from one that was forgotten; nothing is left out silently."
+    known = ", ".join(sorted({name for files in found.values() for name in files}))
+    begin = f"{place.masks} holds one file per class ({known})."
+    if without:
+        message = (
+            f"{begin} {len(without)} of {len(images)} images in {place.images} have none: {_listed(without)}. An image in which "
+            "no class occurs needs an empty file (all 0) of at least one, or it cannot be told from one that was forgotten."
         )
-    return found
+        faults.append(Fault("missing_mask", message, tuple(images[name] for name in without)))
+    if strange:
+        message = (
+            f"{begin} {len(strange)} of {len(masks)} masks are of no image and class: {_listed(strange)}. Rename them, declare "
+            "their class, or move them out of the folder; nothing is left out silently."
+        )
+        faults.append(Fault("missing_image", message, tuple(masks[name] for name in strange)))
+    return {name: files for name, files in found.items() if name not in without}
 
 
 def _by_name(images: Iterable[str], truths: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -270,18 +296,23 @@ def _by_name(images: Iterable[str], truths: Mapping[str, Path]) -> tuple[dict[st
     return matched, left
 
 
-def _match(images_at: Path, images: Mapping[str, Path], truths_at: Path, truths: Mapping[str, Path]) -> dict[str, Path]:
-    """The truth of each image, of which none may be missing or left."""
+def _match(
+    images_at: Path, images: Mapping[str, Path], truths_at: Path, truths: Mapping[str, Path], faults: list[Fault]
+) -> dict[str, Path]:
+    """The truth of each image; images without one and truths without image are faults."""
     matched, left = _by_name(images, truths)
     without = [name for name in images if name not in matched]
-    if without or left:
-        lines = [f"{len(without)} of {len(images)} images in {images_at} have no mask: {_listed(without)}."] if without else []
-        lines += [f"{len(left)} of {len(truths)} masks in {truths_at} have no image: {_listed(list(left))}."] if left else []
-        raise DataError(
-            f"{' '.join(lines)} An image and its mask have the same name up to the ending, or the mask's goes on with _mask or "
-            "_label; a mask per class goes on with _CLASS, declared in intarsia.toml, or lies in a folder CLASS/. Add what is "
-            "missing, or move the others out of the folder; nothing is left out silently."
-        )
+    advice = (
+        " An image and its mask have the same name up to the ending, or the mask's goes on with _mask or _label; a mask per "
+        "class goes on with _CLASS, declared in intarsia.toml, or lies in a folder CLASS/. Add what is missing, or move the "
+        "others out of the folder; nothing is left out silently."
+    )
+    if without:
+        message = f"{len(without)} of {len(images)} images in {images_at} have no mask: {_listed(without)}."
+        faults.append(Fault("missing_mask", message + ("" if left else advice), tuple(images[name] for name in without)))
+    if left:
+        message = f"{len(left)} of {len(truths)} masks in {truths_at} have no image: {_listed(list(left))}."
+        faults.append(Fault("missing_image", message + advice, tuple(left.values())))
     return matched
 
 
