@@ -9,6 +9,7 @@ import typer
 
 from intarsia import __version__
 from intarsia.cli.demo import demo
+from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
 from intarsia.cli.models import models
 from intarsia.cli.predict import predict
@@ -26,6 +27,7 @@ Intarsia segments images. What to do first:
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
   intarsia models                        the networks there are
+  intarsia doctor                        is this installation fine? The text for a bug report
 
 intarsia COMMAND --help tells the rest."""
 
@@ -35,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, models, demo):
+for command in (train, evaluate, predict, models, demo, doctor):
     app.command()(command)
 
 
