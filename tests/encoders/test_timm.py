@@ -5,51 +5,9 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from intarsia.core import SettingsError, UnknownNameError
 from intarsia.encoders.timm import EXAMPLES, TimmEncoder
-
-
-def randomise(network: nn.Module) -> None:
-    """timm starts the last normalisation of each block at zero, which hides what the block computes."""
-    torch.manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.5)
-            module.running_mean.normal_(std=0.5)
-            module.running_var.uniform_(0.5, 1.5)
-
-
-def narrow_resnet50(output_stride: int) -> Any:
-    return timm.create_model(
-        "resnet50", features_only=True, output_stride=output_stride, channels=(4, 8, 12, 16), layers=(1, 1, 3, 3), stem_width=8
-    )
-
-
-def distance(dilated: nn.Module, strided: nn.Module, step: int) -> float:
-    """How far the dilated network's last feature, taken every `step` pixels, is from the strided one's, relatively."""
-    image = torch.randn(1, 3, 128, 128, dtype=torch.float64)
-    with torch.no_grad():
-        expected = strided(image)[-1]
-        return ((dilated(image)[-1][..., ::step, ::step] - expected).abs().max() / expected.abs().max()).item()
-
-
-@pytest.mark.parametrize("make", [lambda stride: TimmEncoder("resnet18", output_stride=stride), narrow_resnet50])
-@pytest.mark.parametrize("output_stride", [16, 8])
-def test_dilation_computes_what_the_strides_computed(make: Any, output_stride: int) -> None:
-    strided, dilated = make(32).double().eval(), make(output_stride).double().eval()
-    randomise(strided)
-    dilated.load_state_dict(strided.state_dict())
-    assert distance(dilated, strided, 32 // output_stride) < 1e-10
-
-    for name, module in dilated.named_modules():
-        if "layer4" in name and isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-            module.dilation = module.padding = (32 // output_stride, 32 // output_stride)  # in the first block too: wrong
-    assert distance(dilated, strided, 32 // output_stride) > 0.05
 
 
 @pytest.mark.parametrize(("name", "divisor"), [("test_resnet", 1), ("test_efficientnet", 1), ("test_convnext", 32)])
@@ -126,8 +84,8 @@ def test_errors_name_encoders_that_work() -> None:
     with pytest.raises(UnknownNameError, match=r"'§§§'\. Some that there are: resnet18"):
         TimmEncoder("§§§")
     with pytest.raises(
-        SettingsError, match=r"densenet121 does not work at output stride 16: .*strides 2, 4, 8, 16, 32\..*resnet18"
+        SettingsError, match=r"vovnet39a does not work at output stride 16: .*strides 2, 4, 8, 16, 32\..*resnet18"
     ):
-        TimmEncoder("densenet121", output_stride=16)
+        TimmEncoder("vovnet39a", output_stride=16)
     with pytest.raises(SettingsError, match=r"vit_tiny_patch16_224 does not take images of any size \(.*resnet18"):
         TimmEncoder("vit_tiny_patch16_224", output_stride=16)

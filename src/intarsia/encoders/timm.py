@@ -9,6 +9,7 @@ features must have the channels and sizes that were announced.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import timm
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from intarsia.core import SettingsError, UnknownNameError, nearest_names
+from intarsia.encoders._dilation import dilate
 from intarsia.encoders._encoder import Encoder
 from intarsia.encoders._weights import check_state, pretrained_state
 
@@ -32,7 +34,8 @@ class TimmEncoder(Encoder):
         name: timm's name, such as "resnet18" or "resnet50.tv_in1k".
         in_channels: of the image. Pretrained weights of the first convolution are summed for one channel and repeated for more
             than three.
-        output_stride: stride of the last feature; 8 and 16 replace strides by dilation where timm can.
+        output_stride: stride of the last feature; 8 and 16 replace strides by dilation (`intarsia.encoders._dilation`), or do as
+            timm does where a layer is padded unevenly.
         weights: as in `intarsia.encoders.create_encoder`. The names and shapes in a file must be those of timm's classifier, its
             last layer aside.
 
@@ -48,9 +51,8 @@ class TimmEncoder(Encoder):
         state, self.weights_note = pretrained_state(weights, name)
         if state is not None and weights not in ("auto", "imagenet"):
             _check_classifier_state(name, state)
-        self.body = _create(name, in_channels, output_stride, state)
+        self.body, self.strides = _create(name, in_channels, output_stride, state)
         self.channels = tuple(self.body.feature_info.channels())
-        self.strides = tuple(self.body.feature_info.reduction())
         if self.strides[-1] != output_stride:
             raise SettingsError(
                 f"The encoder {name} does not work at output stride {output_stride}: its features have strides "
@@ -63,26 +65,28 @@ class TimmEncoder(Encoder):
 
     @torch.no_grad()
     def _probe(self, in_channels: int) -> int:
-        """1 if an image of odd size gives features of the announced size, rounded up; else the divisor for which they are."""
+        """The first of 1, the output stride and 32 whose multiples, as sizes of an image, give the announced features."""
         self.body.eval()
         coarsest = self.strides[-1]
         trouble = ""
-        for size, divisor in ((coarsest + 1, 1), (2 * coarsest, coarsest)):
-            image = torch.zeros(1, in_channels, size, size, device=next(self.body.parameters()).device)
-            try:
-                found = [tuple(feature.shape) for feature in self.body(image)]
-            except Exception as error:  # a model that cannot take this size says so with errors of many kinds
-                trouble = str(error).split("\n")[0].rstrip(".")
-                continue
-            if found == [
-                (1, channels, -(-size // s), -(-size // s)) for channels, s in zip(self.channels, self.strides, strict=True)
-            ]:
+        for divisor in sorted({1, coarsest, 32}):
+            trouble = self._trouble(in_channels, divisor) or self._trouble(in_channels, divisor + coarsest)
+            if not trouble:
                 self.body.train()
                 return divisor
-            trouble = f"features of shapes {found} come from {size} x {size} pixels"
         raise SettingsError(
             f"The encoder {self.name} does not take images of any size ({trouble}). Encoders that do: {EXAMPLES}."
         )
+
+    def _trouble(self, in_channels: int, size: int) -> str:
+        """What is wrong with the features of an image of this height and width; empty if nothing is."""
+        image = torch.zeros(1, in_channels, size, size, device=next(self.body.parameters()).device)
+        try:
+            found = [tuple(feature.shape) for feature in self.body(image)]
+        except Exception as error:  # a model that cannot take this size says so with errors of many kinds
+            return str(error).split("\n")[0].rstrip(".")
+        announced = [(1, channels, -(-size // s), -(-size // s)) for channels, s in zip(self.channels, self.strides, strict=True)]
+        return "" if found == announced else f"features of shapes {found} come from {size} x {size} pixels"
 
 
 def _check_name(name: str) -> None:
@@ -105,14 +109,23 @@ def _check_classifier_state(name: str, state: Mapping[str, Tensor]) -> None:
     check_state(classifier.state_dict(), state, f"the encoder {name}", ignore=[f"{layer}." for layer in layers])
 
 
-def _create(name: str, in_channels: int, output_stride: int, state: Mapping[str, Tensor] | None) -> Any:
-    """The model, with dilation for strides where timm can. Pretrained weights are fitted to the image's channels by timm."""
+def _create(name: str, in_channels: int, output_stride: int, state: Mapping[str, Tensor] | None) -> tuple[Any, tuple[int, ...]]:
+    """The model and its features' strides. Pretrained weights are fitted to the image's channels by timm.
+
+    timm's own dilation is the second choice: it is another function than the strided network where a shortcut is pooled (the "d"
+    ResNets) or a stride is preceded by a blur.
+    """
     options: dict[str, Any] = {"features_only": True, "in_chans": in_channels}
     if state is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": dict(state)}}
-    if output_stride != 32:
-        try:
-            return timm.create_model(name, output_stride=output_stride, **options)
-        except (TypeError, AssertionError, NotImplementedError):
-            pass  # so timm's models say that they have no such option
-    return timm.create_model(name, **options)
+    model: Any = timm.create_model(name, **options)
+    strides = tuple(model.feature_info.reduction())
+    if output_stride >= strides[-1]:
+        return model, strides
+    side = 2 * strides[-1]
+    image = torch.zeros(1, in_channels, side, side, device=next(model.parameters()).device)
+    if dilate(model.eval(), image, output_stride):
+        return model, tuple(min(stride, output_stride) for stride in strides)
+    with suppress(TypeError, AssertionError, NotImplementedError):  # so timm's models say that they have no such option
+        model = timm.create_model(name, output_stride=output_stride, **options)
+    return model, tuple(model.feature_info.reduction())

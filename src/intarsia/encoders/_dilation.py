@@ -1,0 +1,148 @@
+"""Dilated trunks: strides replaced by dilation, so that a network's coarse features are computed at more places.
+
+Holschneider et al.: A real-time algorithm for signal analysis with the help of the wavelet transform. 1989 (algorithme à trous);
+Chen et al.: DeepLab. ICLR 2015; Yu, Koltun: Multi-Scale Context Aggregation by Dilated Convolutions. ICLR 2016.
+
+A map of the strided network has a pixel at every s-th pixel of the image. Where it is to have one at every t-th, r = s / t > 1,
+whatever reads it must step over r - 1 pixels: kernel taps lie r apart, and paddings are r times as wide. So a layer's rate
+follows from its *input*: the 3x3 convolution that carries a removed stride keeps the rate of before, all later double it.
+A stride in a block's first 1x1 convolution, in a pooled shortcut or behind a blur needs no rule of its own. Pixel (r i, r j) of
+the result is pixel (i, j) of the strided network's, for images whose sides are multiples of its output stride: exactly, unless a
+layer looks at the whole map, as squeeze and excitation does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timm.layers.blur_pool import BlurPool2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["DilatedAvgPool2d", "dilate"]
+
+
+def dilate(network: nn.Module, image: Tensor, output_stride: int) -> bool:
+    """Replace strides by dilation; in place, with the same state dict.
+
+    Args:
+        network: a trunk whose strides are all in convolutions and pooling layers.
+        image: (N, C, S, S) of any content, S a multiple of the network's strides; it is passed through to see at which stride
+            each layer works.
+        output_stride: the largest stride that is left.
+
+    Returns:
+        Whether that was possible. If not, nothing is changed: a layer that would have to be dilated is of another kind or is not
+        padded evenly, or the network does not take this image.
+    """
+    try:
+        made = _sizes(network, image)
+    except Exception:  # a network that takes one size only says so with errors of many kinds
+        return False
+    changes = []
+    for name, sizes in made.items():
+        strides = [image.shape[-1] / size for size in sizes]
+        if max(strides) <= output_stride or max(sizes) == 1:  # fine enough, or beside the map, as in squeeze and excitation
+            continue
+        layer = network.get_submodule(name)
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d | BlurPool2d):
+            left_in, left_out = (min(stride, output_stride) for stride in strides)
+            rate, step = strides[0] / left_in, left_out / left_in
+            if not (rate.is_integer() and step.is_integer() and _can_change(layer, int(rate))):
+                return False
+            changes.append((name, int(rate), int(step)))
+        elif sizes[0] != sizes[1] != 1:  # neither pixel by pixel nor a mean over the whole map
+            return False
+    for name, rate, step in changes:
+        _change(network, name, rate, step)
+    return True
+
+
+@torch.no_grad()
+def _sizes(network: nn.Module, image: Tensor) -> dict[str, tuple[int, int]]:
+    """Rows of the map that each layer without children reads, and of the one that it makes."""
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(_layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            maps = (*inputs[:1], output)
+            if all(isinstance(x, Tensor) and x.ndim == 4 for x in maps):
+                sizes[name] = (maps[0].shape[-2], maps[1].shape[-2])
+
+        return hook
+
+    leaves = [(name, layer) for name, layer in network.named_modules() if not any(layer.children())]
+    handles = [layer.register_forward_hook(note(name)) for name, layer in leaves]
+    try:
+        network(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sizes
+
+
+def _can_change(layer: nn.Module, rate: int) -> bool:
+    """Whether the layer is padded by the same width on all sides, so that at stride 1 its map keeps its size."""
+    if isinstance(layer, nn.AvgPool2d):
+        return type(layer) is nn.AvgPool2d  # its successor can be padded unevenly
+    if isinstance(layer, BlurPool2d):
+        return bool(layer.filt_size % 2)
+    if isinstance(layer, nn.MaxPool2d) and rate > 1:
+        return False  # torch pads them by at most half a kernel
+    pairs = zip(_pair(layer.kernel_size), _pair(layer.padding), _pair(layer.dilation), strict=True)
+    return all(2 * padding == dilation * (kernel - 1) for kernel, padding, dilation in pairs)
+
+
+def _change(network: nn.Module, name: str, rate: int, step: int) -> None:
+    """Spread the kernel of a layer by `rate`, and give it the stride `step`."""
+    layer: Any = network.get_submodule(name)
+    if isinstance(layer, nn.AvgPool2d):
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, DilatedAvgPool2d(layer, rate, step))
+    elif isinstance(layer, BlurPool2d):
+        _spread_blur(layer, rate, step)
+    else:
+        layer.stride = (step, step)
+        layer.dilation = tuple(rate * entry for entry in _pair(layer.dilation))
+        layer.padding = tuple(rate * entry for entry in _pair(layer.padding))
+
+
+def _spread_blur(layer: Any, rate: int, step: int) -> None:
+    """Put zeros between the taps of a blur, which has no dilation."""
+    size = rate * (layer.filt_size - 1) + 1
+    spread = layer.filt.new_zeros(*layer.filt.shape[:2], size, size)
+    spread[..., ::rate, ::rate] = layer.filt
+    layer.filt, layer.filt_size, layer.stride, layer.padding = spread, size, step, [size // 2] * 4
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+class DilatedAvgPool2d(nn.Module):
+    """Average pooling whose pixels lie `rate` apart; a map of height h has ceil(h / step) rows afterwards.
+
+    Args:
+        pool: the pooling whose kernel, padding and way to count the pixels of the border are taken.
+        rate: dilation.
+        step: stride.
+    """
+
+    def __init__(self, pool: nn.AvgPool2d, rate: int, step: int) -> None:
+        super().__init__()
+        self.kernel, self.rate, self.step = _pair(pool.kernel_size), rate, step
+        before = [rate * padding for padding in _pair(pool.padding)]
+        after = [rate * (size - 1) - padding for size, padding in zip(self.kernel, before, strict=True)]
+        self.border = (before[1], after[1], before[0], after[0])
+        self.count_border = pool.count_include_pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        ones = torch.ones_like(x[:1, :1])
+        counted = F.pad(ones, self.border, value=float(self.count_border))
+        return self._sum(F.pad(x, self.border)) / self._sum(counted)
+
+    def _sum(self, x: Tensor) -> Tensor:
+        window = x.new_ones(x.shape[1], 1, *self.kernel)
+        return F.conv2d(x, window, stride=self.step, dilation=self.rate, groups=x.shape[1])
