@@ -13,8 +13,9 @@ from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
 from intarsia.cli.models import models
 from intarsia.cli.predict import predict
+from intarsia.cli.report import report
 from intarsia.cli.train import train
-from intarsia.core.errors import IntarsiaError
+from intarsia.core.errors import IntarsiaError, memory_ran_out
 
 __all__ = ["app", "main"]
 
@@ -26,6 +27,7 @@ Intarsia segments images. What to do first:
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
+  intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
   intarsia models                        the networks there are
   intarsia doctor                        is this installation fine? The text for a bug report
 
@@ -37,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, models, demo, doctor):
+for command in (train, evaluate, predict, report, models, demo, doctor):
     app.command()(command)
 
 
@@ -70,8 +72,6 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        from intarsia.workflow.environment import memory_ran_out
-
         no_memory = memory_ran_out(error)
         if debug or not (no_memory or isinstance(error, OSError)):
             raise

@@ -1,5 +1,7 @@
 """Typed errors. Each message is a sentence: what, which file, the value found, the likely cause, what to do."""
 
+import sys
+
 __all__ = [
     "ClassSpaceError",
     "DataError",
@@ -8,6 +10,7 @@ __all__ = [
     "SegmentationError",
     "SettingsError",
     "UnknownNameError",
+    "memory_ran_out",
 ]
 
 
@@ -37,3 +40,11 @@ class SettingsError(IntarsiaError):
 
 class UnknownNameError(IntarsiaError):
     """A name that no catalogue holds."""
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether the error says that there was no memory left, of the machine or of the GPU; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "Insufficient memory"))  # torch on a CPU, OpenCV

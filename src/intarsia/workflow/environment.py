@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["environment", "memory_ran_out"]
+__all__ = ["environment"]
 
 PACKAGES = ("intarsia", "torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
@@ -25,11 +24,3 @@ def environment() -> dict[str, str]:
     if torch.cuda.is_available():
         found["GPU"] = torch.cuda.get_device_name()
     return found
-
-
-def memory_ran_out(error: BaseException) -> bool:
-    """Whether the error says that there was no memory left, of the machine or of the GPU; torch is not imported to find out."""
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    return any(words in str(error) for words in ("can't allocate memory", "Insufficient memory"))  # torch on a CPU, OpenCV

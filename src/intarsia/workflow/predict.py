@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.core import IntarsiaError, Predictor, Segmentation, SettingsError
+from intarsia.core.errors import memory_ran_out
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
-from intarsia.workflow.environment import memory_ran_out
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
