@@ -1,0 +1,125 @@
+"""Semantic FPN: a feature pyramid whose maps are all brought to stride 4, summed and classified.
+
+Kirillov, Girshick, He, Dollar: Panoptic Feature Pyramid Networks. CVPR 2019.
+
+Idea: a feature pyramid has maps of all strides, each rich in meaning. Each is enlarged to stride 4 in steps of two, with a
+convolution before each step, and the four are summed. No dilation is needed, so memory stays small.
+
+    image -> encoder -> C5 -> P5 -> 3x3, x2 -> 3x3, x2 -> 3x3, x2 -> +      stride 32 -> 4
+                        C4 -> P4 ------------> 3x3, x2 -> 3x3, x2 -> +             16 -> 4
+                        C3 -> P3 ------------------------> 3x3, x2 -> +             8 -> 4
+                        C2 -> P2 ---------------------------> 3x3 -> +                  4
+                                                                     1x1, K -> (H, W)
+
+Source: section 3.1, figure 3; pyramid as in `parts/fpn.py`; initial weights (He's normal distribution by the outputs of a layer)
+as in Detectron2. The other forms are those of figure 1 of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR
+2017.
+Deviations:
+    * Maps are enlarged to the actual size of the next finer one, ceil(H / stride), so that images need not be multiples of 32.
+    * The other forms share this head, since figure 1 leaves the prediction open: "single_map" has the topmost map alone,
+      "hierarchy" all maps without the sums from above, and "image_pyramid" the topmost map of the image at twice, once and half
+      its size (each with the same encoder), of which the doubled image costs four times the work.
+    * `top_mlp` is no part of the paper: the topmost map goes through a small perceptron, as some lectures draw it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from intarsia.core import Output
+from intarsia.encoders import Encoder
+from intarsia.models.parts.fpn import FPN
+from intarsia.ops.reflect import crop, grow_to_multiple
+from intarsia.ops.resize import resize_bilinear
+
+__all__ = ["SemanticFPN"]
+
+FINEST = 4
+"""Stride at which the maps are summed."""
+
+
+class SemanticFPN(nn.Module):
+    """Semantic FPN on any encoder.
+
+    Args:
+        encoder: its features of stride 4 and more are taken.
+        num_classes: K.
+        form: "fpn"; for comparison "single_map", "hierarchy" and "image_pyramid".
+        top_mlp: the topmost map goes through a layer more.
+        channels: of the pyramid.
+        head_channels: of the head, a multiple of 32, the groups of its normalisation.
+    """
+
+    ENCODER: ClassVar[str] = "resnet50"
+    OUTPUT_STRIDE: ClassVar[int] = 32
+    TINY: ClassVar[dict[str, Any]] = {"encoder": "test_resnet", "channels": 32, "head_channels": 64}
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        num_classes: int,
+        form: Literal["fpn", "single_map", "hierarchy", "image_pyramid"] = "fpn",
+        top_mlp: bool = False,
+        channels: int = 256,
+        head_channels: int = 128,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.divisor, self.zooms, self.first = encoder.size_divisor, [1.0], len(encoder.strides) - 1
+        strides = [encoder.strides[-1]]
+        if form == "image_pyramid":
+            self.divisor, self.zooms = 2 * encoder.size_divisor, [2.0, 1.0, 0.5]
+            strides = [strides[0] // 2, strides[0], 2 * strides[0]]
+        elif form != "single_map":
+            self.first = next(level for level, stride in enumerate(encoder.strides) if stride >= FINEST)
+            strides = list(encoder.strides[self.first :])
+        self.pyramid = FPN(encoder.channels[self.first :], channels=channels, top_down=form == "fpn", top_mlp=top_mlp)
+        self.branches = nn.ModuleList(_Branch(channels, head_channels, stride) for stride in strides)
+        self.classify = nn.Conv2d(head_channels, num_classes, 1)
+        for new in (self.branches, self.classify):
+            _he_by_outputs(new)
+
+    def forward(self, image: Tensor) -> Output:
+        grown = grow_to_multiple(image, self.divisor)
+        size_hw = grown.shape[-2:]
+        maps = []
+        for zoom in self.zooms:
+            zoomed = grown if zoom == 1 else resize_bilinear(grown, [int(side * zoom) for side in size_hw])
+            maps += self.pyramid(self.encoder(zoomed)[self.first :])  # (N, 256, H/4, W/4) ... (N, 256, H/32, W/32)
+        total = sum(branch(x, size_hw) for branch, x in zip(self.branches, maps, strict=True))  # (N, 128, H/4, W/4)
+        logits = resize_bilinear(self.classify(total), size_hw)
+        return Output(crop(logits, image.shape[-2:]))  # (N, K, H, W)
+
+
+class _Branch(nn.Module):
+    """A map of some stride to stride 4: convolution, group normalisation, ReLU and twice the size, as often as it takes."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.strides = [stride >> step for step in range(1, stride.bit_length()) if stride >> step >= FINEST]
+        self.convs = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels if step else in_channels, channels, 3, padding=1, bias=False),
+                nn.GroupNorm(32, channels),
+                nn.ReLU(inplace=True),
+            )
+            for step in range(max(1, len(self.strides)))
+        )
+
+    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        for step, conv in enumerate(self.convs):
+            x = conv(x)
+            if self.strides:  # of the map at stride 4 there are none
+                x = resize_bilinear(x, [-(-side // self.strides[step]) for side in size_hw])
+        return x
+
+
+def _he_by_outputs(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
