@@ -14,7 +14,7 @@ layers, the resizing with aligned corners) as in the authors' Caffe prototxts an
 Deviations:
     * Any encoder. The paper's ResNet has a stem of three 3x3 convolutions (64, 64, 128), timm's resnet50s, resnet101s and
       resnet152s; resnet50 has the plain one of 7x7.
-    * In the first block of a stage whose stride was removed, timm keeps the dilation of the stage before, so that the features
+    * The first block of a stage whose stride was removed keeps the dilation of the stage before, so that the features
       are the strided network's exactly; the paper's has the new dilation there.
     * Images of other sizes than 8 n + 1 are grown to one by reflection, on which the aligned corners are exact.
     * Batch normalisation at PyTorch's momentum of 0.1 where the Caffe code has 0.05.
