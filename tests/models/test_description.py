@@ -9,7 +9,8 @@ def test_an_own_trunk() -> None:
     assert about["title"] == "FCN"
     assert about["summary"].startswith("FCN: a classifier made convolutional")
     assert about["citation"].startswith("Long, Shelhamer, Darrell: Fully Convolutional Networks")
-    assert about["options"]["stride"] == 8
+    assert about["options"]["padding"] == "reference"
+    assert about["options"]["stride"] is None
     assert about["choices"]["stride"] == (32, 16, 8)
     assert "num_classes" not in about["options"]
     assert (about["encoder"], about["output_stride"]) == (None, None)

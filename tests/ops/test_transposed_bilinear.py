@@ -44,6 +44,16 @@ def test_interpolates_inside_and_fades_out_at_the_border(stride: int) -> None:
     assert (constant[..., 0, :] < 1).all()
 
 
+def test_an_odd_kernel_meets_the_pixels_of_the_map() -> None:
+    x = torch.randn(1, 2, 5, 6)
+    found = transposed_bilinear(x, 4, 7)
+    assert found.shape == (1, 2, 5 * 4 + 3, 6 * 4 + 3)
+    assert torch.equal(found[..., 3::4, 3::4], x)
+    aligned = F.interpolate(x, size=(17, 21), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(found[..., 3:-3, 3:-3], aligned)
+    torch.testing.assert_close(TransposedBilinear(4, 7)(x), found)
+
+
 def test_frozen_upsampling_is_neither_parameter_nor_state() -> None:
     layer = TransposedBilinear(8)
     assert not list(layer.parameters())

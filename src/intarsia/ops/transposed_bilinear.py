@@ -29,13 +29,15 @@ def fill_bilinear_(weight: Tensor) -> Tensor:
     return weight
 
 
-def transposed_bilinear(x: Tensor, stride: int) -> Tensor:
+def transposed_bilinear(x: Tensor, stride: int, size: int | None = None) -> Tensor:
     """Upsample maps (N, C, h, w) to (N, C, (h + 1) * stride, (w + 1) * stride) with the kernel of size 2 * stride.
+
+    With the odd `size` 2 * stride - 1, of FCN-AlexNet, sides are a pixel shorter and pixel `o` lies at (o + 1) / stride - 1.
 
     Outside the map there are zeros, so the outer `stride` pixels fade out. The pixel `o` of the result lies at
     (o + 0.5) / stride - 1 of the map, in pixels counted from the centre of its first one.
     """
-    kernel = bilinear_kernel(2 * stride).to(x)
+    kernel = bilinear_kernel(size or 2 * stride).to(x)
     return F.conv_transpose2d(x, kernel.expand(x.shape[1], 1, -1, -1), stride=stride, groups=x.shape[1])
 
 
@@ -44,10 +46,10 @@ class TransposedBilinear(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, stride: int, size: int | None = None) -> None:
         super().__init__()
         self.stride = stride
-        self.register_buffer("kernel", bilinear_kernel(2 * stride), persistent=False)
+        self.register_buffer("kernel", bilinear_kernel(size or 2 * stride), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.kernel.to(x.dtype).expand(x.shape[1], 1, -1, -1)

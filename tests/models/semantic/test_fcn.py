@@ -5,12 +5,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from intarsia.core import SettingsError
+from intarsia.encoders import alexnet
 from intarsia.models.semantic.fcn import FCN
+from intarsia.recipes import load_recipe
 
 
 def small(**options: Any) -> FCN:
     torch.manual_seed(0)
-    return FCN(num_classes=3, width=2, fc_channels=8, **options).eval()
+    return FCN(num_classes=3, **{"width": 2, "fc_channels": 8, **options}).eval()
 
 
 def fill_scores(network: FCN) -> FCN:
@@ -32,6 +35,15 @@ def test_parameters_with_learnt_upsampling() -> None:
     with torch.device("meta"):
         network = FCN(num_classes=21, learn_upsampling=True)
     assert sum(p.numel() for p in network.parameters()) == 134_362_751 + 127_008
+
+
+@pytest.mark.parametrize(("trunk", "count"), [("alexnet", 56_954_261), ("alexnet_torchvision", 57_089_877)])
+def test_parameters_on_alexnet(trunk: Any, count: int) -> None:
+    with torch.device("meta"):
+        network = FCN(num_classes=21, trunk=trunk)
+        learnt = FCN(num_classes=21, trunk=trunk, learn_upsampling=True)
+    assert sum(p.numel() for p in network.parameters()) == count
+    assert learnt.upsample.weight.shape == (21, 21, 63, 63)
 
 
 def grid(layers: list[tuple[int, int, int]]) -> tuple[Fraction, Fraction]:
@@ -76,6 +88,62 @@ def test_offsets_follow_from_the_layers(padding: Any) -> None:
         assert network.offset == -start
 
 
+@pytest.mark.parametrize(("padding", "offset"), [("reference", 18), ("same", 47)])
+def test_offset_on_alexnet_follows_from_the_layers(padding: Any, offset: int) -> None:
+    first, pool, fc6 = (5, 1, 3) if padding == "same" else (100, 0, 0)
+    layers = [(11, 4, first), (3, 2, pool), (5, 1, 2), (3, 2, pool), *[(3, 1, 1)] * 3, (3, 2, pool), (6, 1, fc6), (63, -32, 0)]
+    assert grid(layers) == (1, -offset)
+    assert small(trunk="alexnet", width=4, padding=padding).offset == offset
+
+
+def test_sizes_on_alexnet() -> None:
+    sizes: dict[str, int] = {}
+    with torch.device("meta"):
+        network = FCN(num_classes=2, trunk="alexnet", width=4, fc_channels=1)
+        for name in ("trunk.stages.0", "trunk.stages.1", "trunk.stages.2", "trunk.stages.4", "fc6", "upsample"):
+            network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: sizes.update({name: out.shape[-1]}))
+        assert network(torch.empty(1, 3, 500, 500)).logits.shape == (1, 2, 500, 500)
+    assert list(sizes.values()) == [173, 86, 43, 21, 16, 543]
+
+
+def test_alexnet_has_no_skips() -> None:
+    with pytest.raises(SettingsError, match=r"FCN on AlexNet has stride 32 and no skips; 16 was asked for"):
+        small(trunk="alexnet", stride=16)
+    assert small(trunk="alexnet", width=4).upsample.stride == 32
+    assert small().upsample.stride == 8
+
+
+def test_alexnet_classifier_becomes_the_network() -> None:
+    """With the pools of the classifier, fc7 answers as the classifier's does."""
+    torch.manual_seed(0)
+    network = small(trunk="alexnet_torchvision")
+    convs = [module for module in network.trunk.modules() if isinstance(module, nn.Conv2d)]
+    state = {
+        f"features.{index}.{part}": torch.randn_like(value) * 0.1
+        for index, conv in zip((0, 3, 6, 8, 10), convs, strict=True)
+        for part, value in conv.state_dict().items()
+    }
+    fc6, fc7 = nn.Linear(8 * 36, 8), nn.Linear(8, 8)
+    state |= {f"classifier.1.{name}": value for name, value in fc6.state_dict().items()}
+    state |= {f"classifier.4.{name}": value for name, value in fc7.state_dict().items()}
+    network.load_imagenet(state)
+    seen: list[Tensor] = []
+    network.fc7.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
+    image = torch.rand(1, 3, 64, 64)
+    network(image)
+    window = network.trunk(image)[-1][..., :6, 1:7]
+    torch.testing.assert_close(seen[0][..., 0, 1], fc7(torch.relu(fc6(window.flatten(1)))))
+    assert network.trunk.imagenet == alexnet.AlexNet().imagenet
+
+
+def test_the_recipes() -> None:
+    at_once, coarse = load_recipe("fcn_at_once").stages[0], load_recipe("fcn_alexnet").stages[0]
+    assert at_once.options == {"at_once": True}
+    assert (at_once.lr, at_once.momentum, at_once.batch, at_once.steps) == (1.875e-5, 0.99, 1, 300_000)
+    assert coarse.options == {"trunk": "alexnet"}
+    assert (coarse.lr, coarse.momentum, coarse.accumulate, coarse.schedule) == (1e-4, 0.9, 20, "constant")
+
+
 def test_offsets_of_the_reference() -> None:
     assert [small(stride=stride).offset for stride in (32, 16, 8)] == [19, 27, 31]
     assert [skip.offset for skip in small().skips] == [5, 9]
@@ -96,10 +164,10 @@ def test_sizes_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize("padding", ["reference", "same"])
-@pytest.mark.parametrize("stride", [32, 16, 8])
-def test_every_size_comes_out_as_it_went_in(stride: Any, padding: Any) -> None:
+@pytest.mark.parametrize(("trunk", "stride"), [("vgg16", 32), ("vgg16", 16), ("vgg16", 8), ("alexnet", 32)])
+def test_every_size_comes_out_as_it_went_in(trunk: Any, stride: Any, padding: Any) -> None:
     with torch.device("meta"):
-        network = FCN(num_classes=2, stride=stride, padding=padding, width=1, fc_channels=1)
+        network = FCN(num_classes=2, trunk=trunk, stride=stride, padding=padding, width=4, fc_channels=1)
         for size in range(1, 100):
             assert network(torch.empty(1, 3, size, 100 - size)).logits.shape == (1, 2, size, 100 - size)
 

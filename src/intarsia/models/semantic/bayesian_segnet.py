@@ -13,11 +13,12 @@ their variance is large at borders, on rare classes and on what training has nev
 
     `sample`:  T answers with dropout -> softmax -> mean (N, K, H, W), variance (N, K, H, W)
 
-Source: sections 3 and 4; the six places of dropout (after the three inner levels of encoder and decoder, which the paper's table 1
-found best) and its probability 0.5 as in the authors' bayesian_segnet_train.prototxt.
+Source: sections 3 and 4; the six places of dropout (after the three inner levels of encoder and decoder, which the paper's table
+1 found best) and its probability 0.5 as in the authors' bayesian_segnet_train.prototxt.
 Deviations:
     * As in SegNet, running statistics normalise at inference.
-    * `forward` in evaluation has no dropout, so that it is as fast as SegNet; the paper's answer is the mean that `sample` returns.
+    * `forward` in evaluation has no dropout, so that it is as fast as SegNet; the paper's answer is the mean that `sample`
+      returns.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class BayesianSegNet(SegNet):
 
         Args:
             image: (N, C, H, W).
-            samples: T, the number of answers. The paper finds that the mean beats the network without dropout from about 6 on, and
-                gains nothing beyond 40.
+            samples: T, the number of answers. The paper finds that the mean beats the network without dropout from about 6 on,
+                and gains nothing beyond 40.
 
         Returns:
             Mean and variance (divided by T) over the answers' softmax, each (N, K, H, W) float32. The mean over classes of the

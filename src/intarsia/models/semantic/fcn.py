@@ -14,14 +14,17 @@ size and gives a coarse map of scores. Finer layers are scored too, and the maps
                                                                                     v x32, x16 or x8, crop
                                                                                  (N, K, H, W)
 
+On AlexNet (CaffeNet's form, or torchvision's) there is only stride 32, without skips.
+
 Source: section 4, figure 3; paddings, crop offsets, zero initial scores, frozen upsampling and the constants of "at once" as in
-the reference code (fcn.berkeleyvision.org, voc-fcn32s, 16s, 8s and 8s-atonce). The CVPR text learns the inner upsampling, the
-reference code freezes all of it, which is the default here.
+the reference code (fcn.berkeleyvision.org, voc-fcn32s, 16s, 8s, 8s-atonce and voc-fcn-alexnet). The CVPR text learns the inner
+upsampling, the reference code freezes all of it, which is the default here.
 Deviations:
     * Images are RGB in the normalisation that the pretrained weights expect; the reference has BGR minus its mean, 0 to 255. The
       border of zeros is the mean colour in both.
     * Without pretrained weights, trunk and fc layers start from He's normal distribution, where the paper always fine-tunes.
     * `padding="same"` is an option beside the paper: the border of 100 pixels costs more than a small image itself.
+    * `trunk="alexnet_torchvision"` is not the paper's: no ImageNet weights of CaffeNet come with torchvision or timm.
 """
 
 from __future__ import annotations
@@ -32,9 +35,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intarsia.core import Output
-from intarsia.encoders import load_strictly
-from intarsia.encoders.vgg16 import VGG16, fully_connected_state
+from intarsia.core import Output, SettingsError
+from intarsia.encoders import alexnet, load_strictly, vgg16
 from intarsia.ops.he_normal import he_normal_
 from intarsia.ops.reflect import crop
 from intarsia.ops.transposed_bilinear import TransposedBilinear, fill_bilinear_
@@ -43,21 +45,25 @@ __all__ = ["FCN"]
 
 
 class FCN(nn.Module):
-    """FCN-32s, -16s or -8s on VGG-16.
+    """FCN-32s, -16s or -8s on VGG-16, or FCN-32s on AlexNet.
 
     The names in the state dicts of the three agree, so each can start from the one before, as the paper trains them.
 
     Args:
         num_classes: K.
         in_channels: of the image.
-        stride: of the finest scores: 32, 16 or 8.
+        trunk: the classifier: "vgg16", "alexnet" (CaffeNet, the reference's) or "alexnet_torchvision".
+        stride: of the finest scores: 32, 16 or 8. None is 8, or 32 on AlexNet, which has no other.
         at_once: train 8s (or 16s) without stages: the skips are scaled by 0.01 (pool4) and 0.0001 (pool3) before their scores.
         padding: "reference" surrounds the image by 100 pixels of zeros and lets fc6 shrink the map, as the reference does; "same"
             keeps sizes throughout. The weights fit both; what the network sees at the image's border differs.
         learn_upsampling: train the transposed convolutions, from bilinear weights on.
-        width: channels of the trunk's first stage.
+        width: channels of VGG-16's first stage, 64; those of AlexNet shrink with it.
         fc_channels: of fc6 and fc7.
         dropout: probability, after fc6 and after fc7.
+
+    Raises:
+        SettingsError: AlexNet with skips.
     """
 
     TINY: ClassVar[dict[str, Any]] = {"width": 8, "fc_channels": 64}
@@ -67,7 +73,8 @@ class FCN(nn.Module):
         *,
         num_classes: int,
         in_channels: int = 3,
-        stride: Literal[32, 16, 8] = 8,
+        trunk: Literal["vgg16", "alexnet", "alexnet_torchvision"] = "vgg16",
+        stride: Literal[32, 16, 8] | None = None,
         at_once: bool = False,
         padding: Literal["reference", "same"] = "reference",
         learn_upsampling: bool = False,
@@ -76,11 +83,14 @@ class FCN(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        same = padding == "same"
-        self.trunk = VGG16(in_channels=in_channels, width=width, first_padding=1 if same else 100)
+        same, vgg = padding == "same", trunk == "vgg16"
+        stride = stride or (8 if vgg else 32)
+        if stride != 32 and not vgg:
+            raise SettingsError(f"FCN on AlexNet has stride 32 and no skips; {stride} was asked for. VGG-16 has 16 and 8 too.")
+        self.trunk = _vgg16(in_channels, width, same) if vgg else _alexnet(trunk, in_channels, width, same)
         self.imagenet = self.trunk.imagenet if fc_channels == 4096 else None
         *_, pool3, pool4, pool5 = self.trunk.channels
-        self.fc6 = nn.Conv2d(pool5, fc_channels, 7, padding=3 if same else 0)
+        self.fc6 = nn.Conv2d(pool5, fc_channels, 7 if vgg else 6, padding=3 if same else 0)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)
         self.dropout = nn.Dropout(dropout)
         he_normal_(self)
@@ -90,8 +100,9 @@ class FCN(nn.Module):
             _Skip(pool3, num_classes, 0.0001 if at_once else None, None if same else 9, learn_upsampling),
         )
         self.skips = nn.ModuleList(skips[: {32: 0, 16: 1, 8: 2}[stride]])
-        self.upsample = _upsample(num_classes, stride, learn_upsampling)
-        self.offset = stride // 2 if same else {32: 19, 16: 27, 8: 31}[stride]
+        self.upsample = _upsample(num_classes, stride, learn_upsampling, 2 * stride - (not vgg))
+        vgg_offset = stride // 2 if same else {32: 19, 16: 27, 8: 31}[stride]
+        self.offset = vgg_offset if vgg else 47 if same else 18
 
     def forward(self, image: Tensor) -> Output:
         *_, pool3, pool4, pool5 = self.trunk(image)
@@ -103,10 +114,24 @@ class FCN(nn.Module):
         return Output(crop(self.upsample(score), image.shape[-2:], self.offset))  # (N, K, H, W)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Take trunk, fc6 and fc7 of a VGG-16 classifier in the names of torchvision or timm."""
+        """Take trunk, fc6 and fc7 of a VGG-16 or AlexNet classifier in the names of torchvision or timm."""
         self.trunk.load_imagenet(state)
         layers = nn.ModuleDict({"fc6": self.fc6, "fc7": self.fc7})
-        load_strictly(layers, fully_connected_state(state), "FCN's fc6 and fc7")
+        family = vgg16 if isinstance(self.trunk, vgg16.VGG16) else alexnet
+        load_strictly(layers, family.fully_connected_state(state), "FCN's fc6 and fc7")
+
+
+def _vgg16(in_channels: int, width: int, same: bool) -> vgg16.VGG16:
+    return vgg16.VGG16(in_channels=in_channels, width=width, first_padding=1 if same else 100)
+
+
+def _alexnet(trunk: str, in_channels: int, width: int, same: bool) -> alexnet.AlexNet:
+    """With the reference's border and pools inside the map, or with sizes kept."""
+    form: Literal["caffenet", "torchvision"] = "caffenet" if trunk == "alexnet" else "torchvision"
+    first = width * alexnet.CHANNELS[form][0] // 64
+    if same:
+        return alexnet.AlexNet(in_channels=in_channels, form=form, width=first)
+    return alexnet.AlexNet(in_channels=in_channels, form=form, width=first, first_padding=100, pool_padding=0)
 
 
 class _Skip(nn.Module):
@@ -121,7 +146,7 @@ class _Skip(nn.Module):
         self.scale = scale
         self.offset = offset
         self.score = _score(channels, num_classes)
-        self.upsample = _upsample(num_classes, 2, learn_upsampling)
+        self.upsample = _upsample(num_classes, 2, learn_upsampling, 4)
 
     def forward(self, coarse: Tensor, feature: Tensor) -> Tensor:
         enlarged: Tensor = self.upsample(coarse)
@@ -139,9 +164,9 @@ def _score(channels: int, num_classes: int) -> nn.Conv2d:
     return score
 
 
-def _upsample(num_classes: int, stride: int, learn: bool) -> nn.Module:
+def _upsample(num_classes: int, stride: int, learn: bool, size: int) -> nn.Module:
     if not learn:
-        return TransposedBilinear(stride)
-    dense = nn.ConvTranspose2d(num_classes, num_classes, 2 * stride, stride, bias=False)
+        return TransposedBilinear(stride, size)
+    dense = nn.ConvTranspose2d(num_classes, num_classes, size, stride, bias=False)
     fill_bilinear_(dense.weight)
     return dense

@@ -42,8 +42,8 @@ class SegNet(nn.Module):
     Args:
         num_classes: K.
         in_channels: of the image.
-        dropout: probability after pools 3 to 5 and after the decoder's first three stages. The benchmarks of the paper's section 5
-            have 0.5 in the deeper layers of every network they compare; the tutorial's SegNet has none.
+        dropout: probability after pools 3 to 5 and after the decoder's first three stages. The benchmarks of the paper's section
+            5 have 0.5 in the deeper layers of every network they compare; the tutorial's SegNet has none.
         width: channels of the first stage.
     """
 

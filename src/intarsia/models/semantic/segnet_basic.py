@@ -13,11 +13,13 @@ pixels after four levels. The decoder unpools by the remembered places and has n
 
     encoder: 7x7 convolution, batch normalisation, ReLU; decoder: 7x7 convolution, batch normalisation
 
-Source: section 3.1; response normalisation of the image, biases and initial weights as in the authors' segnet_basic_train.prototxt.
-The text says "no bias", the prototxt has biases; the default follows the prototxt (1,416,587 parameters at 11 classes).
+Source: section 3.1; response normalisation of the image, biases and initial weights as in the authors'
+segnet_basic_train.prototxt. The text says "no bias", the prototxt has biases; the default follows the prototxt (1,416,587
+parameters at 11 classes).
 Deviations:
-    * The response normalisation has its constants for grey levels. Images come in standard deviations here, and are first multiplied
-      by what one is in grey levels (0.225 x 255, of ImageNet); their mean is taken off, which the tutorial does not do.
+    * The response normalisation has its constants for grey levels. Images come in standard deviations here, and are first
+      multiplied by what one is in grey levels (0.225 x 255, of ImageNet); their mean is taken off, which the tutorial does not
+      do.
     * Running statistics normalise at inference. The paper computes them anew over the training set before testing.
 """
 
