@@ -13,9 +13,9 @@ early feature, so that borders follow the image.
 Source: sections 3.1 and 4, figure 2; what the paper leaves open (ReLU between depthwise and pointwise, dropout 0.1 after the
 pyramid, the classifier's initial weights) as in the authors' released TensorFlow code.
 Deviations:
-    * The early feature is the encoder's first one at stride 4, of a ResNet the first stage after its last ReLU. The released code
-      taps that stage's second unit before the residual sum, which encoders do not offer.
-    * Any encoder instead of Xception-65 and ResNet-101 alone, and no multi-grid (1, 2, 4) inside the last stage.
+    * The early feature is the encoder's first one at stride 4. Of `xception_aligned` that is the release's own; of a ResNet it is
+      the first stage after its last ReLU, where the release takes its second unit before the residual sum.
+    * Any encoder instead of Xception-65 (`xception_aligned`) and ResNet-101 alone, and no multi-grid inside the last stage.
     * Bilinear resizing with `align_corners=False`, since sizes other than 16 n + 1 are usual here; `align_corners=True` is the
       paper's, for crops of 513 or 769.
     * Batch normalisation at PyTorch's momentum of 0.1 where the paper has 0.0003: short trainings need running statistics too.
