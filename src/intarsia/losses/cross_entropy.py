@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from intarsia.core import SettingsError
 from intarsia.losses._prepare import as_class_weight, prepare
+from intarsia.ops.over_processes import sum_over_processes
 
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
@@ -84,4 +85,5 @@ def cross_entropy_loss(
         divisor = valid.sum()
     else:
         divisor = torch.where(valid, class_weight[label.where(valid, 0)], 0.0).sum()
-    return per_pixel.sum() / torch.where(divisor > 0, divisor, 1)
+    total, divisor = sum_over_processes(per_pixel.sum()), sum_over_processes(divisor)
+    return total / torch.where(divisor > 0, divisor, 1)

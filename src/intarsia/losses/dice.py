@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.losses._prepare import prepare
+from intarsia.ops.over_processes import sum_over_processes
 
 __all__ = ["DiceLoss", "dice_loss"]
 
@@ -57,9 +58,9 @@ def dice_loss(logits: Tensor, label: Tensor, *, ignore_id: int) -> Tensor:
     label, valid = label.unsqueeze(1), (label != ignore_id).unsqueeze(1)
     prob = torch.where(valid, logits.softmax(1), 0.0)
     truth = (label == torch.arange(logits.shape[1], device=label.device).view(1, -1, 1, 1)) & valid
-    overlap = torch.where(truth, prob, 0.0).sum((0, 2, 3))
-    truth_pixels = truth.sum((0, 2, 3))
+    overlap = sum_over_processes(torch.where(truth, prob, 0.0).sum((0, 2, 3)))
+    truth_pixels = sum_over_processes(truth.sum((0, 2, 3)))
     present = truth_pixels > 0
     # An absent class with p = 0 divides 0 by 0, and a NaN would pass `where` on the way back: its divisor is 1.
-    dice = 2 * overlap / (prob.sum((0, 2, 3)) + truth_pixels.clamp(min=1))
+    dice = 2 * overlap / (sum_over_processes(prob.sum((0, 2, 3))) + truth_pixels.clamp(min=1))
     return torch.where(present, 1 - dice, 0.0).sum() / present.sum().clamp(min=1)

@@ -4,43 +4,53 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from intarsia.core import SettingsError
+from intarsia.core.whole_file import written_whole
 from intarsia.inference.model_file import ModelCard, write_model
 from intarsia.recipes.run_files import BEST, HISTORY, LAST, RESUME
+from intarsia.training.interrupt import TrainingInterrupted, TrainingStopped
 from intarsia.training.semantic import SemanticModule
 
-__all__ = ["Checkpoints", "read_history"]
+__all__ = ["Checkpoints", "StateFiles", "read_history"]
 
 
 class Checkpoints(L.Callback):
-    """Writes a run's files, each to a temporary name first, so that a crash never leaves half a file under the final name.
+    """Writes a run's files, the state last: after a kill at any moment, an epoch whose state is missing is trained again.
+
+    Must come before callbacks whose state or output says that an epoch is over.
 
     Args:
         out: folder of the run.
         card: what the model files say; the scores of the epoch are added.
         monitor: the value whose highest epoch is the best.
+        patience: epochs without a better one before training stops; 0 never stops.
     """
 
-    def __init__(self, out: Path, card: ModelCard, monitor: str = "val/miou") -> None:
-        self.out, self.card, self.monitor = out, card, monitor
+    def __init__(self, out: Path, card: ModelCard, monitor: str = "val/miou", patience: int = 0) -> None:
+        self.out, self.card, self.monitor, self.patience = out, card, monitor, patience
         self.best: float = -math.inf
         self.best_epoch: int = -1
         self.history: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            self.out.mkdir(parents=True, exist_ok=True)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch == 0:
             self._save_state(trainer)
+        self._stop_without_progress(trainer)  # the state of the last epoch may be all that a kill has left
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # runs after the epoch's validation, which Lightning makes part of the training epoch
@@ -52,17 +62,21 @@ class Checkpoints(L.Callback):
         if better:
             self.best, self.best_epoch = (-math.inf if math.isnan(value) else value), trainer.current_epoch
         if trainer.is_global_zero:
-            self._write_history()
             card = self._card(trainer, scores)
             module = _semantic(pl_module)
-            write_model(self.out / LAST, module.evaluated_model, card)
-            if better:
-                write_model(self.out / BEST, module.evaluated_model, card)
+            with self._writing():
+                self._write_history()
+                write_model(self.out / LAST, module.evaluated_model, card)
+                if better:
+                    write_model(self.out / BEST, module.evaluated_model, card)
         self._save_state(trainer)
+        self._stop_without_progress(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if trainer.is_global_zero and trainer.global_step > 0 and self.out.is_dir():
-            write_model(self.out / LAST, _semantic(pl_module).evaluated_model, self._card(trainer, {}))
+        """Somebody who stops a training may want the network as it is."""
+        if isinstance(exception, TrainingInterrupted) and trainer.is_global_zero and trainer.global_step > 0:
+            with suppress(OSError):
+                write_model(self.out / LAST, _semantic(pl_module).evaluated_model, self._card(trainer, {}))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch, "history": self.history}
@@ -70,28 +84,71 @@ class Checkpoints(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch, self.history = state_dict["best"], state_dict["best_epoch"], state_dict["history"]
 
+    def _stop_without_progress(self, trainer: L.Trainer) -> None:
+        if self.patience and len(self.history) - 1 - self.best_epoch >= self.patience:
+            trainer.should_stop = True
+
     def _card(self, trainer: L.Trainer, scores: Mapping[str, float]) -> ModelCard:
         finite = {name: value for name, value in scores.items() if math.isfinite(value)}
         return replace(self.card, scores=finite, history={**self.card.history, "epoch": trainer.current_epoch + 1})
 
     def _save_state(self, trainer: L.Trainer) -> None:
-        partial = self.out / f".{RESUME}.part"
-        trainer.save_checkpoint(partial)  # every process takes part
-        if trainer.is_global_zero:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            partial.replace(self.out / RESUME)
+        with self._writing():
+            trainer.save_checkpoint(self.out / RESUME)  # every process takes part, and the first one writes
 
     def _write_history(self) -> None:
         names = list(dict.fromkeys(name for row in self.history for name in row))
-        partial = self.out / f".{HISTORY}.part"
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(self.out / HISTORY) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(
                 {name: value if isinstance(value, int) else f"{value:.6g}" for name, value in row.items()} for row in self.history
             )
-        partial.replace(self.out / HISTORY)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            epoch = max(0, len(self.history) - 1)
+            kept = f"What was saved up to epoch {epoch} is whole" if epoch else "No epoch was saved yet"
+            raise TrainingStopped(
+                f"The training stopped: its files in {self.out} cannot be written ({error}). Is the disk full, or the folder "
+                f"read-only? {kept}. Make room, and go on with --resume."
+            ) from error
+
+
+class StateFiles(TorchCheckpointIO):
+    """Reads and writes the state of a training, each file whole, without code in it."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a state.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with written_whole(Path(path)) as partial, partial.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # what its archive writer makes of a full disk
+                raise OSError(str(error).splitlines()[0]) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a state onto the CPU.
+
+        Raises:
+            TrainingStopped: it cannot be read.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingStopped(
+                f"The state of the training, {path}, cannot be read: it is damaged, or not ours ({str(error).splitlines()[0]}). "
+                "Delete it to begin again with --resume."
+            ) from error
+        return state
 
 
 def read_history(run: Path) -> list[dict[str, float]]:

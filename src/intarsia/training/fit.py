@@ -6,16 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
 from torch import nn
 
 from intarsia.core import Batch, Dataset, SettingsError
+from intarsia.core.errors import memory_ran_out
 from intarsia.data.collate import collate
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.data.stats import (
@@ -35,17 +34,13 @@ from intarsia.models import ModelSpec
 from intarsia.recipes import Stage
 from intarsia.recipes.run_files import BEST, LAST, RESUME
 from intarsia.training.checkpoints import Checkpoints
-from intarsia.training.interrupt import interruptible
 from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples, ValidationSamples
+from intarsia.training.loop import run_loop
 from intarsia.training.machine import Machine, quiet_lightning
-from intarsia.training.plan import decide, fit_to_budget, measure
-from intarsia.training.progress import EpochLines
+from intarsia.training.plan import decide, fit_to_budget, measure, smaller_batches
 from intarsia.training.semantic import SemanticModule, needed_targets
 
 __all__ = ["StageResult", "train_stage"]
-
-
-PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -79,19 +74,23 @@ def train_stage(
         seed: of initial weights, order and augmentation.
         machine: where it runs.
         console: where it prints what it decided and how it goes.
-        resume: go on from the state in `out`.
-        decided: called with the filled-in stage before the first step, so that it can be kept even if something fails; what it
-            returns is stored in the model files.
+        resume: go on from the state in `out`, or begin where there is none.
+        decided: called with the filled-in stage before the first step, so that it can be kept even if something fails, and again
+            when a lack of memory changes it; what it returns is stored in the model files.
 
     Raises:
         TrainingInterrupted: Ctrl-C, after everything was saved.
-        SettingsError: a split is missing, or there is nothing to resume.
+        TrainingStopped: it cannot go on; the message says why.
+        SettingsError: a split is missing, or a setting does not fit the data.
     """
     say = _speaker(console)
     _need(dataset)
     device = choose_device(machine.device)
     quiet_lightning()
     torch.manual_seed(seed)
+    if resume and not (out / RESUME).exists():
+        say("there is no saved state to go on from: the training starts from the beginning")
+        resume = False
 
     train_keys, val_keys = dataset.splits["train"], dataset.splits["val"]
     look = image_statistics(dataset, train_keys)
@@ -130,42 +129,32 @@ def train_stage(
         pin_memory=device.type == "cuda",
     )
     stage, steps = _measure(stage, model, loss, data, machine, device, say)
-    data.batch = stage.batch or 1
     _describe(stage, preprocessing, augmentation, device, say)
     loggers = machine.open_loggers(out)
-    history = {"initial_weights": note, "parameters": count, **decided(stage)}
-
     module = SemanticModule(model, loss, dataset.classes, stage, total_steps=steps * (stage.epochs or 1), seed=seed)
-    checkpoints = Checkpoints(out, ModelCard(spec, dataset.classes, preprocessing, history=history))
-    callbacks: list[Callback] = [checkpoints, EpochLines(console)]  # an epoch that is printed is on disk
-    if stage.patience:
-        callbacks.append(EarlyStopping("val/miou", patience=stage.patience, mode="max", check_finite=False))
-    trainer = L.Trainer(
-        max_epochs=stage.epochs,
-        accelerator={"cuda": "gpu"}.get(device.type, device.type),
-        devices=machine.devices if device.index is None else [device.index],
-        num_nodes=machine.nodes,
-        strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
-        precision=PRECISION[stage.precision or "32"],
-        accumulate_grad_batches=stage.accumulate,
-        gradient_clip_val=stage.clip,
-        logger=loggers,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        log_every_n_steps=max(1, min(50, steps)),
-        default_root_dir=out,
+
+    def checkpoints(stage: Stage) -> Checkpoints:
+        history = {"initial_weights": note, "parameters": count, **decided(stage)}
+        return Checkpoints(out, ModelCard(spec, dataset.classes, preprocessing, history=history), patience=stage.patience)
+
+    stage, trainer, saved = run_loop(
+        stage,
+        module,
+        data,
+        out,
+        machine=machine,
+        device=device,
+        loggers=loggers,
+        console=console,
+        checkpoints=checkpoints,
+        say=say,
+        resume=resume,
     )
-    with interruptible():
-        trainer.fit(module, datamodule=data, ckpt_path=out / RESUME if resume else None)
     if stage.patience and trainer.current_epoch < (stage.epochs or 0):
         say(f"stopped early: no better mIoU in {stage.patience} epochs")
     if trainer.is_global_zero:
         (out / RESUME).unlink(missing_ok=True)  # a finished run has nothing to resume
-    return StageResult(stage, out / BEST, out / LAST, trainer.is_global_zero, checkpoints.history)
+    return StageResult(stage, out / BEST, out / LAST, trainer.is_global_zero, saved.history)
 
 
 def _need(dataset: Dataset) -> None:
@@ -240,7 +229,7 @@ def _measure(
     device: torch.device,
     say: Callable[[str], None],
 ) -> tuple[Stage, int]:
-    """Run a few steps: halve the batch while it does not fit, say what training will take, choose epochs for a time budget."""
+    """Run a few steps: smaller batches while they do not fit, say what training will take, choose epochs for a time budget."""
     world = machine.devices * machine.nodes
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -257,13 +246,14 @@ def _measure(
         try:
             cost = measure(model, loss, stage, batch, one, device, workers=data.workers)
             break
-        except torch.OutOfMemoryError:
-            if size == 1:
+        except Exception as error:
+            if size == 1 or not memory_ran_out(error):
                 raise
-            stage = replace(stage, batch=size // 2)
-            say(f"out of memory: the batch is halved to {stage.batch}")
+        stage = smaller_batches(stage)
+        say(f"out of memory: batches of {stage.batch} in place of {size}, {stage.accumulate} of them to a step")
     batches = max(1, len(data.train) // world // size)
-    steps = -(-batches // stage.accumulate)
+    stage = replace(stage, accumulate=min(stage.accumulate, batches))
+    steps = batches // stage.accumulate
     if stage.steps is not None:
         stage = replace(stage, epochs=-(-stage.steps // steps), steps=None)
     stage = fit_to_budget(stage, cost, batches, len(data.val))

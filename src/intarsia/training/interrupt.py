@@ -1,4 +1,4 @@
-"""Ctrl-C during a training."""
+"""What ends a training before its time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from types import FrameType
 
 from intarsia.core import IntarsiaError
 
-__all__ = ["TrainingInterrupted", "interruptible"]
+__all__ = ["TrainingInterrupted", "TrainingStopped", "interruptible"]
 
 
 class TrainingInterrupted(IntarsiaError):
     """Somebody pressed Ctrl-C; everything is saved."""
+
+
+class TrainingStopped(IntarsiaError):
+    """A training that cannot go on as it is: no memory, no room on the disk, no finite gradient. What was saved is whole."""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from intarsia.core import Array, Batch, Dataset, LabelMap, SettingsError
+from intarsia.core import Array, Batch, DataError, Dataset, IntarsiaError, LabelMap, SettingsError
+from intarsia.core.errors import memory_ran_out
 from intarsia.data.collate import PreparedSample, collate
 from intarsia.data.preprocessing import Preprocessing, resize_label
 from intarsia.data.targets import make_targets
@@ -125,11 +127,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
     Args:
         length: number of samples.
         seed: of the order.
-        rank, world: this process and how many there are; what does not divide evenly is left out of the epoch.
+        rank, world: this process and how many there are.
+        step: samples that a process takes for an optimizer step; what does not make a whole step of all processes is left out
+            of the epoch, unless there is not even one.
     """
 
-    def __init__(self, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.length, self.seed, self.rank, self.world = length, seed, rank, world
+    def __init__(self, length: int, seed: int, rank: int = 0, world: int = 1, step: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world, self.step = length, seed, rank, world, step
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -137,7 +141,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // self.world
+        mine = self.length // self.world
+        return mine // self.step * self.step or mine
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
@@ -151,7 +156,7 @@ class SegmentationData(L.LightningDataModule):
     Args:
         train, val: the samples.
         augmentation: of the training samples.
-        batch: images a step in each process.
+        batch, accumulate: images in a batch and batches in an optimizer step, in each process.
         seed: of order and augmentation.
         targets: names of further training targets, see `needed_targets`.
         workers: processes that prepare batches; 0 prepares them in the training process.
@@ -166,44 +171,45 @@ class SegmentationData(L.LightningDataModule):
         *,
         seed: int,
         batch: int = 1,
+        accumulate: int = 1,
         targets: Sequence[str] = (),
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.val, self.augmentation = train, val, augmentation
-        self.batch, self.seed, self.workers, self.pin_memory = batch, seed, workers, pin_memory
-        self.targets = tuple(targets)
+        self.batch, self.accumulate, self.seed, self.targets = batch, accumulate, seed, tuple(targets)
+        self.workers, self.pin_memory = workers, pin_memory
 
     def setup(self, stage: str) -> None:
         if self.trainer is not None:  # the first process's batch holds for all, also where another one ran out of memory
-            self.batch = self.trainer.strategy.broadcast(self.batch)
+            self.batch, self.accumulate = self.trainer.strategy.broadcast((self.batch, self.accumulate))
 
-    def train_dataloader(self) -> DataLoader[PreparedSample]:
+    def train_dataloader(self) -> DataLoader[PreparedSample | DataError]:
         rank, world = self._process()
-        sampler = EpochSampler(len(self.train), self.seed, rank, world)
+        sampler = EpochSampler(len(self.train), self.seed, rank, world, self.batch * self.accumulate)
         samples = TrainingSamples(self.train, self.augmentation, self.seed, self.targets)
         return self._loader(samples, batch_size=self.batch, sampler=sampler, drop_last=len(sampler) >= self.batch)
 
-    def val_dataloader(self) -> DataLoader[PreparedSample]:
+    def val_dataloader(self) -> DataLoader[PreparedSample | DataError]:
         rank, world = self._process()
         if len(self.val) < world:
             raise SettingsError(
                 f"There are {len(self.val)} validation images for {world} processes; each needs one. Use fewer processes, "
                 "or give more images to validation."
             )
-        size = min(self.batch, -(-len(self.val) // world))
+        size = min(self.batch, len(self.val) // world)  # so that there is a batch for each process
         batches = [group[i : i + size] for group in self.val.groups() for i in range(0, len(group), size)]
         return self._loader(ValidationSamples(self.val, self.targets), batch_sampler=batches[rank::world])
 
     def _process(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _loader(self, samples: TorchDataset[PreparedSample], **how: Any) -> DataLoader[PreparedSample]:
+    def _loader(self, samples: TrainingSamples | ValidationSamples, **how: Any) -> DataLoader[PreparedSample | DataError]:
         forks = self.workers > 0 and sys.platform == "linux"  # forked workers share the samples that are kept in memory
         return DataLoader(
-            samples,
-            collate_fn=collate,
+            _Guarded(samples),
+            collate_fn=_collate_or_tell,
             num_workers=self.workers,
             worker_init_fn=_leave_interrupts_to_the_parent,
             multiprocessing_context="fork" if forks else None,
@@ -212,8 +218,37 @@ class SegmentationData(L.LightningDataModule):
             **how,
         )
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Batch | DataError, device: torch.device, dataloader_idx: int) -> Batch:
+        if isinstance(batch, DataError):
+            raise batch
         return to_device(batch, device)
+
+
+class _Guarded(TorchDataset[PreparedSample | DataError]):
+    """Samples, or the sentence why there is none: an exception that left a worker would come out as a traceback in text."""
+
+    def __init__(self, samples: TrainingSamples | ValidationSamples) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, which: Any) -> PreparedSample | DataError:
+        try:
+            return self.samples[which]
+        except Exception as error:
+            if memory_ran_out(error):
+                raise
+            key = self.samples.fitted.keys[which if isinstance(which, int) else which[1]]
+            said = str(error) if isinstance(error, IntarsiaError) else f"{type(error).__name__}: {error}"
+            told = DataError(said if key in said else f"{key} cannot be read or prepared: {said}")
+            told.add_note(traceback.format_exc())  # its cause does not travel from a worker
+            return told
+
+
+def _collate_or_tell(samples: Sequence[PreparedSample | DataError]) -> Batch | DataError:
+    told = next((sample for sample in samples if isinstance(sample, DataError)), None)
+    return told or collate([sample for sample in samples if isinstance(sample, PreparedSample)])
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -21,7 +21,7 @@ from intarsia.training.progress import duration
 from intarsia.training.schedule import make_optimizer
 from intarsia.training.semantic import total_loss
 
-__all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure"]
+__all__ = ["Cost", "choose_batch", "choose_sizes", "decide", "fit_to_budget", "measure", "smaller_batches"]
 
 LONGEST_SIDE = 512
 """Larger images are fitted to this unless --imgsz says otherwise."""
@@ -49,8 +49,8 @@ def decide(stage: Stage, sizes_hw: Sequence[tuple[int, int]], train_images: int,
     """Fill in sizes, batch, learning rate and precision; what is given stays.
 
     The precision is bfloat16 where the hardware has it, which doubled the speed of a U-Net on such a CPU, else 32 bits.
-    The learning rate is a rule, not a search, so that a run can be repeated: 1e-2 for SGD and 1e-3 for others from random weights,
-    a third of it from trained ones.
+    The learning rate is a rule, not a search, so that a run can be repeated: from random weights 1e-2 for SGD and 1e-3 for
+    others, a third of it from trained ones.
     """
     fit_hw, crop_hw = choose_sizes(stage, sizes_hw)
     base = 1e-2 if stage.optimizer == "sgd" else 1e-3
@@ -148,6 +148,17 @@ def measure(
     prepare, step_s = (sum(times[name][1:]) / steps for name in ("prepare", "step"))
     total = max(step_s, prepare / workers) if workers else step_s + prepare
     return Cost(total, times["validate"][1], _peak_memory(device))
+
+
+def smaller_batches(stage: Stage) -> Stage:
+    """Half the batch or less, and as many more batches in an optimizer step, so that a step still sees as many images.
+
+    Args:
+        stage: with a batch of two images or more.
+    """
+    batch = stage.batch or 1
+    fewer = max(count for count in range(1, batch // 2 + 1) if batch % count == 0)
+    return replace(stage, batch=fewer, accumulate=stage.accumulate * (batch // fewer))
 
 
 def fit_to_budget(stage: Stage, cost: Cost, steps: int, val_batches: int) -> Stage:

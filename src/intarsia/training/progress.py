@@ -11,6 +11,9 @@ import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from intarsia.training.checkpoints import Checkpoints
+from intarsia.training.semantic import SemanticModule
+
 __all__ = ["EpochLines", "duration"]
 
 
@@ -19,16 +22,15 @@ class EpochLines(L.Callback):
 
     Args:
         console: where to print.
-        monitor: the value shown beside the loss.
+        checkpoints: know the best epoch; what is printed here is on the disk when they come first.
         every_s: seconds between the lines inside an epoch when the output is not a terminal.
         clock: for tests.
     """
 
     def __init__(
-        self, console: Console, monitor: str = "val/miou", every_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self, console: Console, checkpoints: Checkpoints, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.console, self.monitor, self.every_s, self.clock = console, monitor, every_s, clock
-        self.best, self.best_epoch = -math.inf, 0
+        self.console, self.checkpoints, self.every_s, self.clock = console, checkpoints, every_s, clock
         self._started = self._said = 0.0
         self._first_epoch = 0
         self._bar: Progress | None = None
@@ -71,9 +73,7 @@ class EpochLines(L.Callback):
         if not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        score, epoch = values.get(self.monitor, math.nan), trainer.current_epoch + 1
-        if score > self.best:
-            self.best, self.best_epoch = score, epoch
+        saved, epoch = self.checkpoints, trainer.current_epoch + 1
         done = epoch - self._first_epoch
         elapsed = self.clock() - self._started
         left = elapsed / done * ((trainer.max_epochs or epoch) - epoch)
@@ -82,21 +82,18 @@ class EpochLines(L.Callback):
         skipped = int(values.get("train/skipped_steps", 0))
         self.console.print(
             f"epoch {epoch:{width}}/{trainer.max_epochs}  loss {values.get('train/loss', math.nan):.3f}  "
-            f"val loss {values.get('val/loss', math.nan):.3f}  mIoU {score:.3f}  best {self.best:.3f} (epoch {self.best_epoch})  "
+            f"val loss {values.get('val/loss', math.nan):.3f}  mIoU {values.get(saved.monitor, math.nan):.3f}  "
+            f"best {saved.best:.3f} (epoch {saved.best_epoch + 1})  "
             f"{duration(elapsed)} gone, {duration(left)} left"
             + (f"  ({skipped} steps skipped: their gradients were not finite)" if skipped else ""),
             highlight=False,
             soft_wrap=True,
         )
+        if isinstance(pl_module, SemanticModule) and pl_module.warning:
+            self.console.print(f"  warning: {pl_module.warning}", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._stop_bar()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
     def _stop_bar(self) -> None:
         if self._bar is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,13 +12,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from intarsia.core import Batch, ClassSpace, DataError, LabelMap, Output
+from intarsia.core import Array, Batch, ClassSpace, DataError, LabelMap, Output
 from intarsia.losses import loss_targets, target_loss
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
+from intarsia.ops.over_processes import batch_over_processes
 from intarsia.recipes import Stage
+from intarsia.recipes.run_files import NOT_FINITE, NOT_FINITE_STATE
+from intarsia.training.interrupt import TrainingStopped
+from intarsia.training.not_finite import write_dump
 from intarsia.training.schedule import learning_rate_factor, make_optimizer
 
 __all__ = ["SemanticModule", "needed_targets", "total_loss"]
+
+MOST_SKIPPED = 20
+"""So many steps in a row without finite gradients are no accident. A gradient scaler needs at most 16 to come down to 1."""
+SUSPICIOUS_SHARE = 0.99
+"""Of the predictions, for one class."""
 
 
 class SemanticModule(L.LightningModule):
@@ -42,9 +52,13 @@ class SemanticModule(L.LightningModule):
         self.average = _moving_average(model, stage.ema) if stage.ema else None
         self.step_model = torch.compile(self.model) if stage.compile else self.model
         self._evidence: list[ConfusionEvidence] = []
-        self._sums: dict[str, list[Tensor]] = {}
+        self._losses: dict[str, list[tuple[Tensor, int]]] = {"train/loss": [], "val/loss": []}  # and numbers of images
+        self._counted = 0
         self._before: list[Tensor] = []
+        self._batch: Batch | None = None
         self.skipped_steps = 0
+        self.skipped_in_a_row: list[dict[str, Any]] = []
+        self.warning: str | None = None
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -53,32 +67,49 @@ class SemanticModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         # Each process measured for itself; the first one's choice holds for all.
-        chosen = (self.total_steps, self.trainer.max_epochs)
-        self.total_steps, self.trainer.fit_loop.max_epochs = self.trainer.strategy.broadcast(chosen)
+        chosen = (self.total_steps, self.trainer.max_epochs, self.trainer.accumulate_grad_batches)
+        chosen = self.trainer.strategy.broadcast(chosen)
+        self.total_steps, self.trainer.fit_loop.max_epochs, self.trainer.accumulate_grad_batches = chosen
 
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        self._begin_epoch()
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch + 1_000_000_007 * self.global_rank)
         for name, module in self.model.named_modules():
             if any(name.startswith(prefix.rstrip(".")) for prefix in self.stage.frozen):
                 module.eval()  # frozen normalisation keeps its running statistics too
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        self._before = [buffer.clone() for buffer in self.model.buffers()]
-        loss = total_loss(self.step_model(self._image(batch)), batch, self.loss)
-        self._sums.setdefault("train/loss", []).append(loss.detach())
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if index % self.trainer.accumulate_grad_batches == 0:  # a new optimizer step begins
+            self._before = [buffer.clone() for buffer in self.model.buffers()]
+            self._counted = len(self._losses["train/loss"])
+        self._batch = batch
+        with batch_over_processes():
+            loss = total_loss(self.step_model(self._image(batch)), batch, self.loss)
+        self._note("train/loss", loss, batch)
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """A step whose gradients are not finite is not taken; running statistics go back to what they were before it."""
-        if self.stage.precision == "16":
-            return  # there the gradient scaler skips such steps, and meets them on its way
+        """A step whose gradients are not finite is not taken; running statistics go back to what they were before it.
+
+        With precision 16 the gradient scaler would skip the step as well, and takes note of it before.
+
+        Raises:
+            TrainingStopped: `MOST_SKIPPED` such steps in a row; files in the folder of the run say more.
+        """
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
-            optimizer.zero_grad(set_to_none=True)
-            for buffer, before in zip(self.model.buffers(), self._before, strict=True):
-                buffer.copy_(before)
-            self._sums["train/loss"].pop()
-            self.skipped_steps += 1
+        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            self.skipped_in_a_row = []
+            return
+        keys = self._batch.keys if self._batch else ()
+        losses = [str(loss.item()) for loss, _ in self._losses["train/loss"][self._counted :]]
+        self.skipped_in_a_row.append({"step": self.global_step, "losses": losses, "last images": keys})
+        if len(self.skipped_in_a_row) == MOST_SKIPPED:
+            self._stop(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+        for buffer, before in zip(self.model.buffers(), self._before, strict=True):
+            buffer.copy_(before)
+        del self._losses["train/loss"][self._counted :]
+        self.skipped_steps += 1
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -90,7 +121,7 @@ class SemanticModule(L.LightningModule):
             return
         logits = self.evaluated_model(self._image(batch)).logits
         targets = {name: (batch.targets or {})[name] for name in loss_targets(self.loss)}
-        self._sums.setdefault("val/loss", []).append(self.loss(logits, batch.label, **targets).detach())
+        self._note("val/loss", self.loss(logits, batch.label, **targets), batch)
         predicted = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
         dtype = self.classes.id_dtype
         pairs = zip(predicted.cpu().numpy().astype(dtype), batch.label.cpu().numpy().astype(dtype), batch.keys, strict=True)
@@ -107,16 +138,48 @@ class SemanticModule(L.LightningModule):
         values = {"val/miou": scores.miou, "val/accuracy": scores.pixel_accuracy, "val/share_scored": scores.share_scored}
         values |= {f"val/iou/{name}": float(iou) for name, iou in zip(self.classes.names, scores.iou, strict=True)}
         values["train/skipped_steps"] = float(self.skipped_steps)
-        for name in ("train/loss", "val/loss"):
-            if self._sums.get(name):
-                values[name] = self._over_processes(torch.stack(self._sums[name]).mean(), "mean").item()
+        for name, losses in self._losses.items():
+            none = torch.zeros(2, device=self.device)
+            sums = torch.stack([none, *(torch.stack([loss * images, loss.new_tensor(images)]) for loss, images in losses)]).sum(0)
+            total, images = self._over_processes(sums, "sum").tolist()
+            if images:
+                values[name] = total / images
         self.log_dict({name: torch.tensor(value) for name, value in values.items()})
-        self._evidence, self._sums, self.skipped_steps = [], {}, 0
+        self.warning = _one_class_takes_all(counts.cpu().numpy(), self.classes) if self.current_epoch > 0 else None
+        self._begin_epoch()
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.model.named_parameters(), self.stage)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_factor(self.stage, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["skipped_in_a_row"] = self.skipped_in_a_row
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.skipped_in_a_row = checkpoint["skipped_in_a_row"]
+
+    def _begin_epoch(self) -> None:
+        self._evidence, self.skipped_steps = [], 0
+        self._losses = {name: [] for name in self._losses}
+
+    def _note(self, name: str, loss: Tensor, batch: Batch) -> None:
+        self._losses[name].append((loss.detach().float(), len(batch.keys)))
+
+    def _stop(self, optimizer: torch.optim.Optimizer) -> None:
+        folder, rate = Path(self.trainer.default_root_dir), optimizer.param_groups[0]["lr"]
+        if self.trainer.is_global_zero and self._batch is not None:
+            facts = {"epoch": self.current_epoch + 1, "learning rate": rate, "precision": self.stage.precision}
+            facts["steps that were skipped"] = self.skipped_in_a_row
+            precision = self.trainer.precision_plugin.forward_context()
+            write_dump(folder, self.model, self._batch, self.classes, precision, facts)
+        wider = "" if self.stage.precision == "32" else ", or --precision 32"
+        raise TrainingStopped(
+            f"The training stopped in epoch {self.current_epoch + 1}: the gradients of {MOST_SKIPPED} steps in a row were not "
+            f"finite (loss {self.skipped_in_a_row[-1]['losses'][-1]}, learning rate {rate:.2g}, precision "
+            f"{self.stage.precision}). {folder / NOT_FINITE} names the images, layers and weights concerned, and "
+            f"{NOT_FINITE_STATE} beside it holds the batch and the weights. Try an --lr below {self.stage.lr:.2g}{wider}."
+        )
 
     def _over_processes(self, value: Tensor, how: str) -> Tensor:
         reduced: Tensor = self.trainer.strategy.reduce(value, reduce_op=how)
@@ -124,6 +187,19 @@ class SemanticModule(L.LightningModule):
 
     def _image(self, batch: Batch) -> Tensor:
         return batch.image.contiguous(memory_format=torch.channels_last) if self.stage.channels_last else batch.image
+
+
+def _one_class_takes_all(counts: Array, classes: ClassSpace) -> str | None:
+    """A warning when nearly all predictions are of one class; counts (K, K + 1) are truth by prediction."""
+    predicted, truth = counts[:, :-1].sum(0), counts.sum(1)
+    most = int(predicted.argmax())
+    share = predicted[most] / max(1, predicted.sum())
+    if share <= SUSPICIOUS_SHARE:
+        return None
+    return (
+        f"{share:.2%} of the predicted pixels are {classes.names[most]!r}, which is {truth[most] / max(1, truth.sum()):.2%} of "
+        "the truth. A score for saying one thing everywhere means little: look at the IoU of each class."
+    )
 
 
 def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
