@@ -17,6 +17,7 @@ from typing import Any
 import tomli_w
 
 from intarsia.core import SettingsError, UnknownNameError, nearest_names
+from intarsia.core.whole_file import written_whole
 from intarsia.recipes.stage import Stage, check_names
 
 __all__ = ["Recipe", "load_recipe", "recipe_names"]
@@ -68,7 +69,8 @@ class Recipe:
         return tomli_w.dumps({**{k: v for k, v in head.items() if v is not None}, "stages": stages})
 
     def save(self, path: Path) -> None:
-        path.write_text(self.to_toml(), encoding="utf-8")
+        with written_whole(path) as partial:
+            partial.write_text(self.to_toml(), encoding="utf-8")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: str = "The recipe") -> Recipe:
