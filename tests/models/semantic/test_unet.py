@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from intarsia.models.semantic.unet import UNet
+from intarsia.recipes import load_recipe
+from intarsia.training.schedule import learning_rate_factor
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,31 @@ def test_initial_weights_follow_section_3() -> None:
     torch.manual_seed(0)
     weight = UNet(num_classes=2, width=32, depth=1).down[1][0].weight
     assert weight.var().item() == pytest.approx(2 / (9 * 32), rel=0.05)
+
+
+@pytest.mark.parametrize(("se", "extra"), [("cse", 64 * 64), ("sse", 64), ("scse_max", 64 * 64 + 64)])
+def test_recalibration_follows_every_level_but_the_lowest(se: Any, extra: int) -> None:
+    """One pooling: a level of 64 channels on the way down and one on the way up."""
+    with torch.device("meta"):
+        plain, weighed = UNet(num_classes=2, depth=1), UNet(num_classes=2, depth=1, se=se)
+    assert sum(p.numel() for p in weighed.parameters()) - sum(p.numel() for p in plain.parameters()) == 2 * extra
+    assert [len(list(convs[-1].parameters())) > 0 for convs in (*weighed.down, *weighed.up)] == [True, False, True]
+
+
+def test_joined_recalibration_doubles_what_is_handed_on() -> None:
+    network = UNet(num_classes=2, width=4, depth=2, se="scse_concat")
+    assert [convs[0].in_channels for convs in network.down] == [3, 8, 16]
+    assert [enlarge.in_channels for enlarge in network.enlarge] == [16, 16]
+    assert [convs[0].in_channels for convs in network.up] == [8 + 16, 4 + 8]
+    assert network.score.in_channels == 8
+
+
+def test_recipes() -> None:
+    (valid,) = load_recipe("unet_2015").stages
+    assert (valid.crop, valid.batch, valid.momentum, valid.options["padding"]) == ((388, 388), 1, 0.99, "valid")
+    factor = learning_rate_factor(valid, 1000)
+    assert factor(0) == factor(999) == 1
+    (weighed,) = load_recipe("unet_scse").stages
+    factor = learning_rate_factor(weighed, 40 * 25)
+    assert [factor(25 * epoch) for epoch in (0, 9, 10, 20, 39)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+    assert dict(weighed.loss) == {"cross_entropy": 1.0, "dice": 1.0}

@@ -21,6 +21,7 @@ Deviations:
       architecture do: it trains faster and at higher learning rates. `padding="valid"` is the network of 2015.
     * Without padding, the 92 pixels that the paper mirrors around a large image are mirrored around any image here, and a few
       more up to the next size that the four poolings can halve; the answer is cropped to the image.
+    * `se` is an option beside the paper, from Roy et al. 2018 (`models/parts/scse.py`): a block after each level of both paths.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import Output
+from intarsia.models.parts.scse import recalibrated_channels, recalibration
 from intarsia.ops.he_normal import he_normal_
 from intarsia.ops.reflect import crop, grow_to_multiple, reflect_border
 
@@ -50,6 +52,7 @@ class UNet(nn.Module):
         dropout: probability, after the last two levels of the contracting path; None is 0 with normalisation and 0.5 without.
         width: channels of the first level; they double with each.
         depth: number of poolings.
+        se: recalibrates what each level hands on, the lowest aside: by channel, by pixel, or both, joined as it says.
     """
 
     TINY: ClassVar[dict[str, Any]] = {"width": 8, "depth": 3}
@@ -64,6 +67,7 @@ class UNet(nn.Module):
         dropout: float | None = None,
         width: int = 64,
         depth: int = 4,
+        se: Literal["none", "cse", "sse", "scse_max", "scse_add", "scse_multiply", "scse_concat"] = "none",
     ) -> None:
         super().__init__()
         same = padding == "same"
@@ -71,14 +75,18 @@ class UNet(nn.Module):
         widths = [width * 2**level for level in range(depth + 1)]
         self.grow = _grow_same if same else _grow_valid
         self.depth = depth
+        handed_on = [*(recalibrated_channels(channels, se) for channels in widths[:-1]), widths[-1]]
         self.down = nn.ModuleList(
-            _two_convs(before, after, same, normalise) for before, after in zip([in_channels, *widths], widths, strict=False)
+            _two_convs(before, after, same, normalise, "none" if level == depth else se)
+            for level, (before, after) in enumerate(zip([in_channels, *handed_on], widths, strict=False))
         )
         self.dropout = nn.Dropout((0.0 if normalise else 0.5) if dropout is None else dropout)
-        upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (1024, 512), (512, 256), (256, 128), (128, 64)
+        upwards = list(zip(handed_on[:0:-1], widths[-2::-1], strict=True))  # (1024, 512), (512, 256), (256, 128), (128, 64)
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(before, after, 2, stride=2) for before, after in upwards)
-        self.up = nn.ModuleList(_two_convs(before, after, same, normalise) for before, after in upwards)
-        self.score = nn.Conv2d(width, num_classes, 1)
+        self.up = nn.ModuleList(
+            _two_convs(after + recalibrated_channels(after, se), after, same, normalise, se) for _, after in upwards
+        )
+        self.score = nn.Conv2d(handed_on[0], num_classes, 1)
         he_normal_(self)
 
     def forward(self, image: Tensor) -> Output:
@@ -116,11 +124,11 @@ def _grow_valid(image: Tensor, depth: int) -> Tensor:
     return reflect_border(image, top=border, bottom=after(image.shape[-2]), left=border, right=after(image.shape[-1]))
 
 
-def _two_convs(in_channels: int, channels: int, same: bool, normalise: bool) -> nn.Sequential:
+def _two_convs(in_channels: int, channels: int, same: bool, normalise: bool, se: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before in (in_channels, channels):
         layers.append(nn.Conv2d(before, channels, 3, padding=1 if same else 0, bias=not normalise))
         if normalise:
             layers.append(nn.BatchNorm2d(channels))
         layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
+    return nn.Sequential(*layers, recalibration(channels, se))
