@@ -35,6 +35,7 @@ from intarsia.core import Auxiliary, Output
 from intarsia.encoders import Encoder
 from intarsia.models.parts.conv_norm_relu import conv_norm_relu
 from intarsia.ops.corner_grid import grow_to_corner_grid
+from intarsia.ops.full_precision import full_precision
 from intarsia.ops.reflect import crop
 from intarsia.ops.resize import resize_bilinear
 
@@ -127,6 +128,8 @@ class ChannelAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = x.flatten(2)  # (N, C, h w)
-        weight = (self.sign * (flat @ flat.mT)).softmax(-1)  # (N, C, C)
-        return x + self.gamma * (weight.to(flat.dtype) @ flat).reshape(x.shape)
+        flat = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))  # (N, C, h w)
+        with full_precision(flat):  # energies are large sums over all positions, of which the softmax tells small differences
+            weight = (self.sign * (flat @ flat.mT)).softmax(-1)  # (N, C, C)
+            seen = (weight @ flat).reshape(x.shape)
+        return x + self.gamma * seen.to(x.dtype)

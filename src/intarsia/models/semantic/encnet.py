@@ -6,8 +6,8 @@ Idea: what a pixel can be depends on the scene. An encoding layer learns codewor
 features lie from each. From this summary follow a weight for each channel, and a guess which classes the image holds at all,
 which is trained beside: small objects count there as much as large ones.
 
-    image -> encoder, stride 8 -> 3x3, 512 -> [with strides 4 and 8] -> x (1 + gate) -> 1x1, K -> (H, W)
-                     |                              `-> 1x1 -> encoding -> mean, 512 --^  `-> K, presence
+    image -> encoder, stride 8 -> 3x3, 512 -> [with stages 2, 3] -> x (1 + gate) -> 1x1, K -> (H, W)
+                     |                          `-> 1x1 -> encoding -> mean, 512 --^  `-> K, presence
                      `-> last stage but one -> 3x3, 256 -> 1x1, K -> auxiliary
 
 Source: section 3, figures 2 and 3; what differs between paper and code (the mean of the codewords' answers for their sum, x + x
@@ -32,6 +32,7 @@ from intarsia.core import Auxiliary, Output, SettingsError
 from intarsia.encoders import Encoder
 from intarsia.models.parts.conv_norm_relu import conv_norm_relu
 from intarsia.ops.corner_grid import grow_to_corner_grid
+from intarsia.ops.full_precision import full_precision
 from intarsia.ops.reflect import crop
 from intarsia.ops.resize import resize_bilinear
 
@@ -142,6 +143,7 @@ class Encoding(nn.Module):
         return (self.scale * squared).softmax(2)
 
     def forward(self, feature: Tensor) -> Tensor:
-        x = feature.flatten(2).mT.to(self.codewords.dtype)  # (N, h w, D); sums of squares are too large for half precision
-        assigned = self.assign(x)
-        return assigned.mT @ x - assigned.sum(1)[..., None] * self.codewords
+        x = feature.flatten(2).mT.to(self.codewords.dtype)  # (N, h w, D)
+        with full_precision(x):  # sums over all pixels leave the range of half precision
+            assigned = self.assign(x)
+            return assigned.mT @ x - assigned.sum(1)[..., None] * self.codewords
