@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.evaluate import evaluate
     from intarsia.workflow.models import list_models
     from intarsia.workflow.predict import predict
+    from intarsia.workflow.report import report
     from intarsia.workflow.train import train
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "open_dataset",
     "predict",
+    "report",
     "train",
 ]
 
@@ -51,6 +53,7 @@ _HOMES = {
     "load": "intarsia.inference",
     "open_dataset": "intarsia.data.datasets",
     "predict": "intarsia.workflow.predict",
+    "report": "intarsia.workflow.report",
     "train": "intarsia.workflow.train",
 }
 

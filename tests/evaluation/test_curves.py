@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
@@ -32,6 +33,26 @@ def test_the_highest_point_is_drawn_highest_and_inside() -> None:
     assert [y for _, y in points] == sorted(y for _, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert all(0 < x < width and 0 < y < height for x, y in points)
+
+
+def test_a_loss_that_falls_through_decades_is_drawn_by_its_logarithm() -> None:
+    rows = [{"epoch": e, "train/loss": loss} for e, loss in enumerate((1000.0, 100.0, 10.0, 1.0))]
+    (title, chart), *_ = training_curves(rows)
+    assert title == "Loss, logarithmic"
+    svg = ET.fromstring(chart[: chart.index("</svg>") + 6])
+    ys = [float(p.split(",")[1]) for p in svg.find("polyline").attrib["points"].split()]
+    assert [b - a for a, b in pairwise(ys)] == pytest.approx([ys[1] - ys[0]] * 3, abs=0.11)
+    assert [text.text for text in svg.findall("text")][:4] == ["1", "10", "100", "1000"]
+    for losses in ((2.0, 1.0), (1000.0, 0.0), (1000.0, -1.0)):
+        (title, _), *_ = training_curves([{"epoch": e, "train/loss": loss} for e, loss in enumerate(losses)])
+        assert title == "Loss"
+    (_, tiny), *_ = training_curves([{"epoch": e, "val/loss": loss} for e, loss in enumerate((1e9, 1e-9))])
+    assert 4 <= tiny.count('class="grid"') <= 7
+
+
+def test_the_scores_may_be_left_out() -> None:
+    rows = [{"epoch": 1, "val/loss": 1.0, "val/miou": 0.5}]
+    assert list(dict(training_curves(rows, scores=False))) == ["Loss"]
 
 
 def test_columns_are_grouped_by_their_names() -> None:

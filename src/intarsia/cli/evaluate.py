@@ -19,12 +19,24 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which images: train, val or test.")] = "val",
     out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score even mostly ignored pixels or a single class, with a warning.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Score a model on a data set, at the images' own size, with intervals."""
+    """Score a model on a data set, at the images' own size, with intervals.
+
+    A score that would not mean what it seems to (most pixels ignored, a single class) is refused with exit code 2.
+    """
+    from intarsia.evaluation import ScoreRefused
     from intarsia.workflow.evaluate import evaluate as run
 
-    evaluation = run(data, model=model, split=split, device=device, out=out)
+    try:
+        evaluation = run(data, model=model, split=split, device=device, out=out, allow_partial=allow_partial)
+    except ScoreRefused as refused:
+        if as_json:
+            typer.echo(json.dumps(refused.to_dict(), indent=2))
+        raise
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=2))
         return

@@ -8,7 +8,7 @@ import typer
 
 from intarsia.cli.console import open_console
 from intarsia.cli.options import parse_auto, parse_duration, parse_pairs, parse_size, parse_weights
-from intarsia.cli.tables import print_evaluation
+from intarsia.cli.tables import print_outcome
 
 __all__ = ["train"]
 
@@ -101,5 +101,5 @@ def train(
         precision=precision,
         compile=compile_ or None,
     )
-    print_evaluation(console, done.evaluation)
+    print_outcome(console, done.outcome)
     console.print(f"model:  {done.best}\nreport: {done.report}", soft_wrap=True)

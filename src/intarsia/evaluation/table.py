@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from intarsia.evaluation.evaluate import Evaluation
+from intarsia.evaluation.evaluation import Evaluation
 
 __all__ = ["ClassRow", "class_rows"]
 

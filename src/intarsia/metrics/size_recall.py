@@ -11,7 +11,7 @@ Source: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,8 +122,9 @@ def observe_size_recall(prediction: LabelMap, truth: LabelMap, key: str) -> Size
         SegmentationError: regions without classes, or sizes that differ.
         ClassSpaceError: other classes.
     """
-    from skimage.measure import label
+    from skimage import measure
 
+    label: Callable[..., Array] = measure.label
     classes = truth.classes
     if classes is None or prediction.classes is None:
         side = "truth" if classes is None else "prediction"
@@ -135,7 +136,7 @@ def observe_size_recall(prediction: LabelMap, truth: LabelMap, key: str) -> Size
             f"{truth.size_hw[0]} x {truth.size_hw[1]}. Score at the size of the truth: resize the scores before the decision."
         )
     ids = np.where(truth.ids == classes.ignore_id, -1, truth.ids.astype(np.int32))
-    segments: Array = label(ids, background=-1, connectivity=2)
+    segments = label(ids, background=-1, connectivity=2)
     area = np.bincount(segments.ravel())
     right = np.bincount(segments[prediction.ids == truth.ids], minlength=len(area))
     class_of = np.zeros(len(area), np.int32)
@@ -153,7 +154,9 @@ def score_size_recall(evidence: SizeRecallEvidence) -> SizeRecallScores:
 
 
 def _ratio(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    ratio = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio
 
 
 def _need_same_classes(one: ClassSpace, other: ClassSpace, what: str) -> None:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from intarsia import __version__
 from intarsia.core import Dataset, SettingsError
 from intarsia.recipes import Recipe, Stage, load_recipe
-from intarsia.recipes.run_files import BEST, LAST, RECIPE, REPORT, RESUME
+from intarsia.recipes.run_files import BEST, LAST, RECIPE, RESUME
 from intarsia.workflow.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from intarsia.evaluation import Evaluation
+    from intarsia.evaluation import Evaluation, ScoreRefused
     from intarsia.training import Machine
 
 __all__ = ["Run", "train"]
@@ -31,15 +31,26 @@ class Run:
     out: the run's folder.
     best: the best model file.
     recipe: with every setting filled in.
-    evaluation: of the best model on the validation images, at their own size.
+    outcome: scores of the best model on the validation images, at their own size, or why there are none.
     report: the HTML page.
     """
 
     out: Path
     best: Path
     recipe: Recipe
-    evaluation: Evaluation
+    outcome: Evaluation | ScoreRefused
     report: Path
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The scores.
+
+        Raises:
+            ScoreRefused: there are none that would mean what they seem to; the model is trained and saved all the same.
+        """
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
 
 
 def train(
@@ -169,15 +180,25 @@ def _train_stages(
 
 def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
     """Score the best model on the validation images and write the report."""
+    from intarsia.evaluation import ScoreRefused
     from intarsia.inference import load
-    from intarsia.training import read_history
-    from intarsia.workflow.evaluate import evaluate, write_results
+    from intarsia.workflow.evaluate import evaluate
+    from intarsia.workflow.results import Results, recipe_settings, write_page
 
     predictor = load(out / BEST, device=device)
-    evaluation = evaluate(dataset, model=predictor)
-    weights = {"initial weights": str(predictor.card.history["initial_weights"])}
-    write_results(out, evaluation, predictor, dataset, history=read_history(out), settings=weights | _settings(plan))
-    return Run(out, out / BEST, plan, evaluation, out / REPORT)
+    outcome: Evaluation | ScoreRefused
+    try:
+        outcome = evaluate(dataset, model=predictor)
+    except ScoreRefused as refused:
+        outcome = refused
+    settings = {
+        "data": " ".join(dataset.notes),
+        "initial weights": str(predictor.card.history["initial_weights"]),
+        **recipe_settings(plan),
+    }
+    results = Results.now(outcome, predictor, settings=settings)
+    results.save(out)
+    return Run(out, out / BEST, plan, outcome, write_page(out, results, predictor, dataset))
 
 
 def _recipe(
@@ -198,12 +219,6 @@ def _recipe(
     plan = recipe if isinstance(recipe, Recipe) else load_recipe(recipe) if recipe is not None else Recipe((Stage(),))
     plan = plan.override(**settings)
     return replace(plan, seed=seed) if seed is not None else plan
-
-
-def _settings(plan: Recipe) -> dict[str, str]:
-    """The last stage of a recipe as it stands in the report."""
-    chosen = {name: str(value) for name, value in vars(plan.stages[-1]).items() if value not in (None, (), {}, False)}
-    return {**chosen, "seed": str(plan.seed)}
 
 
 def _open(source: str | Path | Dataset) -> Dataset:

@@ -1,0 +1,148 @@
+"""What an evaluation leaves in a folder: evaluation.json, from which the report can be built again, and report.html."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intarsia.core import DataError, Dataset, Predictor
+from intarsia.core.whole_file import written_whole
+from intarsia.recipes.run_files import CHECK, EVALUATION, HISTORY, REPORT
+from intarsia.workflow.environment import environment
+
+if TYPE_CHECKING:
+    from intarsia.evaluation import Evaluation, ScoreRefused
+    from intarsia.recipes import Recipe
+
+__all__ = ["Results", "command_line", "recipe_settings", "write_page"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The content of evaluation.json.
+
+    outcome: scores, or why there are none.
+    command: what was typed.
+    settings: name to value, as the report shows them.
+    environment: versions and machine.
+    inputs: what was named as `data` and `model`, for whoever evaluates again; a run's own are not named.
+    """
+
+    outcome: Evaluation | ScoreRefused
+    command: str
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def now(
+        cls,
+        outcome: Evaluation | ScoreRefused,
+        predictor: Predictor,
+        *,
+        settings: Mapping[str, str],
+        inputs: Mapping[str, str] | None = None,
+    ) -> Results:
+        """With the command and the machine of this moment."""
+        machine = {"device": str(getattr(predictor, "device", "cpu")), **environment()}
+        return cls(outcome, command_line(), settings, machine, inputs or {})
+
+    def save(self, out: Path) -> None:
+        """Write evaluation.json."""
+        facts = {name: getattr(self, name) for name in ("command", "inputs", "settings", "environment")}
+        text = json.dumps({**self.outcome.to_dict(), **facts}, indent=2, allow_nan=False)
+        # A row of numbers stands in one line. Within a string a line break is written \n, so no name is touched.
+        text = re.sub(r"\[\n([^][{}\"]*?)\s*\]", lambda row: f"[{' '.join(row[1].split())}]", text)
+        out.mkdir(parents=True, exist_ok=True)
+        with written_whole(out / EVALUATION) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, out: Path) -> Results:
+        """Read evaluation.json.
+
+        Raises:
+            DataError: it is missing, damaged, or of an earlier version.
+        """
+        from intarsia.evaluation import Evaluation, ScoreRefused
+
+        path = out / EVALUATION
+        if not path.is_file():
+            raise DataError(f"There is no {path}.")
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            facts = {name: data[name] for name in ("command", "settings", "environment", "inputs")}
+            if "refused" in data:
+                names = (data[name] for name in ("refused", "predictor", "dataset", "split"))
+                return cls(ScoreRefused(*names), **facts)
+            return cls(Evaluation.from_dict(data), **facts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} cannot be read ({type(error).__name__}: {error}).") from error
+
+
+def write_page(
+    out: Path,
+    results: Results,
+    predictor: Predictor | None = None,
+    dataset: Dataset | None = None,
+    *,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write report.html beside results.csv and check.json, whose content it shows; pictures need the predictor and the data."""
+    from intarsia.evaluation import Evaluation, keys_to_show, write_report
+    from intarsia.evaluation.gallery import WORST
+
+    outcome = results.outcome
+    examples = []
+    if predictor is not None and dataset is not None:
+        keys = keys_to_show(outcome) if isinstance(outcome, Evaluation) else list(dataset.splits[outcome.split])[:WORST]
+        samples = map(dataset.read, keys)
+        examples = [(sample.key, sample.image, sample.truth, predictor.predict(sample.image)) for sample in samples]
+    return write_report(
+        out / REPORT,
+        title=f"{outcome.predictor} on {outcome.dataset}",
+        command=results.command,
+        result=outcome,
+        examples=examples,
+        history=_history(out / HISTORY),
+        findings=_findings(out / CHECK),
+        settings=results.settings,
+        notes=notes,
+        environment=results.environment,
+    )
+
+
+def recipe_settings(plan: Recipe) -> dict[str, str]:
+    """The last stage of a recipe as it stands in the report."""
+    chosen = {name: str(value) for name, value in vars(plan.stages[-1]).items() if value not in (None, (), {}, False)}
+    return {**chosen, "seed": str(plan.seed)}
+
+
+def command_line() -> str:
+    """The command that runs now, as a person would type it."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["intarsia" if name in ("intarsia", "__main__.py") else name, *sys.argv[1:]])
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def _findings(path: Path) -> list[dict[str, Any]]:
+    """What the check of the data found; a file that cannot be read is a finding of its own."""
+    if not path.is_file():
+        return []
+    try:
+        return [dict(finding) for finding in json.loads(path.read_text(encoding="utf-8"))["findings"]]
+    except (ValueError, KeyError, TypeError) as error:
+        return [{"severity": "note", "message": f"{path.name} cannot be read ({type(error).__name__}: {error})."}]
