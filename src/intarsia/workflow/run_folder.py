@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intarsia.core import SettingsError
+from intarsia.core.whole_file import remove_partial_files
 from intarsia.recipes.run_files import BEST, LAST, RECIPE, REPORT, RESUME, RUN_FILES
 
 __all__ = ["RunFolder"]
@@ -72,9 +73,15 @@ class RunFolder:
                 f"The run in {self.path} is finished; there is nothing to resume. Its model is {self.path / BEST}."
             )
 
+    def tidy(self) -> None:
+        """Delete what a killed process had not written to its end."""
+        for place in (self.path, *self.path.glob("stage-*")):
+            remove_partial_files(place)
+
     def clear(self) -> None:
-        """Delete the files of the run that is there; files of others stay."""
-        for file in self.files():
+        """Delete the files of the run that is there, the recipe first, without which there is none to resume; others stay."""
+        self.tidy()
+        for file in sorted(self.files(), key=lambda file: file.name != RECIPE):
             file.unlink()
             if file.parent != self.path:
                 with suppress(OSError):  # not empty yet, or it holds something of somebody else

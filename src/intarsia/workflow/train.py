@@ -110,6 +110,7 @@ def train(
     run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
     if main and resume:
         run.refuse_resume()
+        run.tidy()
     elif main:
         run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages])
 
@@ -143,7 +144,7 @@ def _train_stages(
     if resume:
         _refuse_other_data(run, dataset, known_by)
     previous: Path | None = None
-    leads = main
+    leads, cleared = main, resume
     for number, stage in enumerate(plan.stages):
         place = run.place(number, len(plan.stages))
         if resume and (place / BEST).exists() and not (place / RESUME).exists():
@@ -153,11 +154,12 @@ def _train_stages(
             console.print(f"stage {number + 1} of {len(plan.stages)}", highlight=False)
 
         def decided(filled: Stage, number: int = number, init: str | None = stage.init) -> dict[str, Any]:
-            nonlocal plan
+            nonlocal plan, cleared
             plan = replace(plan, stages=(*plan.stages[:number], replace(filled, init=init), *plan.stages[number + 1 :]))
             if main:
-                if number == 0 and not resume:
+                if not cleared:
                     run.clear()
+                    cleared = True
                 run.path.mkdir(parents=True, exist_ok=True)
                 plan.save(run.path / RECIPE)
             return {"data": dataset.name, "data_fingerprint": known_by, "recipe": plan.to_toml()}
@@ -169,7 +171,7 @@ def _train_stages(
             seed=plan.seed,
             machine=machine,
             console=console,
-            resume=resume and (place / RESUME).exists(),
+            resume=resume,
             decided=decided,
         )
         leads, previous = result.is_main, result.best
@@ -206,7 +208,10 @@ def _recipe(
 ) -> Recipe:
     if resume:
         if out is None or not (Path(out) / RECIPE).is_file():
-            raise SettingsError(f"There is no run to resume at {out}: --out must name a folder that holds {RECIPE}.")
+            raise SettingsError(
+                f"There is no run to resume at {out}: --out must name a folder that holds {RECIPE}. A run that was stopped "
+                "before it had decided its settings leaves none: start it again without --resume."
+            )
         kept = load_recipe(Path(out) / RECIPE)
         changed = [name for name, value in settings.items() if value is not None]
         if changed or recipe is not None or seed is not None:
