@@ -111,8 +111,9 @@ class PositionAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = (conv(x).flatten(2).mT for conv in (self.query, self.key, self.value))  # (N, h w, C/8 or C)
-        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (N, h w, C)
+        maps = (conv(x) for conv in (self.query, self.key, self.value))
+        query, key, value = (y.flatten(2).mT[:, None] for y in maps)  # (N, 1, h w, C/8, C/8 and C): one head
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)[:, 0]  # (N, h w, C)
         return x + self.gamma * seen.mT.reshape(x.shape)
 
 

@@ -6,16 +6,16 @@ Idea: a dilated encoder sees far at high resolution, and is slow. Here the encod
 features a few hundred codewords are taken, each a weighted mean over all positions. The finer features say, for each of their
 pixels, how to mix the codewords, so that every pixel at stride 8 gets features with the whole image in them.
 
-    image -> encoder -> c3, c4, c5 -> at stride 32, 1536 -> 1x1, 1024 -> codewords, 1024 x 256, and their mean
-                            |              `-> 1x1, 1x1, 256 -> softmax over positions --^
-                            `-> at stride 8, 1536 -> 1x1, 1024 -> + mean -> 1x1, 1x1, 256 -> mix -> concat -> 1x1 -> 1x1, K ->
-                                                         (H, W) `----------------------------------------^
+    image -> encoder -> strides 8, 16, 32 -> joined at 32, 1536 -> 1x1, 1024 --> codewords, 1024 x 256
+                                                         `-> 1x1, 1x1, 256, softmax -^    |
+                                          -> joined at 8, 1536 -> 1x1, 1024 -> shares -> mix -> concat -> 1x1 -> 1x1, K -> (H, W)
+                                                                       `-----------------------^
 
 Source: section 3, figure 2; where the paper has single convolutions for both weights, the two with normalisation of the authors'
 code, which also scales the mixture by one over the square root of the number of codewords.
 Deviations:
     * Any encoder with features at strides 8, 16 and 32; the authors' ResNet-101 has a stem of three 3x3 convolutions.
-    * The authors' paper counts 55.8 million parameters, their code 50.2, which is what this file has; about 2 of the difference
+    * The paper is quoted with 55.8 million parameters; the authors' code has 50.2, as this file has. About 2 of the difference
       may be the classifier that the trunk was trained with.
     * Images of other sizes than 32 n + 1 are not grown: features are brought to the size of one another with aligned corners,
       as in the code, and the scores to the image without, as there.
