@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from intarsia.data.datasets import open_dataset
     from intarsia.inference import load
     from intarsia.models import create_model
+    from intarsia.workflow.check import check
     from intarsia.workflow.demo import demo
     from intarsia.workflow.evaluate import evaluate
     from intarsia.workflow.models import list_models
@@ -34,6 +35,7 @@ __all__ = [
     "MultiLabel",
     "Panoptic",
     "Sample",
+    "check",
     "create_model",
     "demo",
     "evaluate",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "check": "intarsia.workflow.check",
     "create_model": "intarsia.models",
     "demo": "intarsia.workflow.demo",
     "evaluate": "intarsia.workflow.evaluate",

@@ -1,4 +1,4 @@
-"""A folder of a user: photographs of bright squares, and masks saved as 0 and 255."""
+"""A folder of a user: photographs of bright squares, and masks saved as 0 and 255, which `check --fix` declared."""
 
 import io
 
@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from intarsia.data.formats import write_image
+from intarsia.workflow.check import check
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def cells(tmp_path_factory):
         image[mask[..., 0] > 0] += 150
         write_image(root / "images" / f"c{number:02}.png", image)
         write_image(root / "masks" / f"c{number:02}.png", mask)
+    check(root, fix=True)
     return root
 
 

@@ -1,6 +1,8 @@
 import io
+import json
 import os
 import shlex
+import shutil
 import signal
 import tomllib
 
@@ -11,8 +13,9 @@ from safetensors.numpy import load_file
 
 import intarsia
 from intarsia.core import ClassSpace, IntarsiaError, SettingsError
+from intarsia.data.check import DataFaults
 from intarsia.data.datasets import write_classes
-from intarsia.data.formats import write_image
+from intarsia.data.formats import read_image, write_image
 from intarsia.recipes import Recipe, load_recipe
 from intarsia.workflow import evaluate as evaluating
 from intarsia.workflow.run_folder import RunFolder
@@ -31,13 +34,45 @@ def test_a_folder_of_0_and_255_masks_becomes_a_model_that_finds_the_foreground(r
     assert done.evaluation.scores.iou[1] > 0.8
     assert done.evaluation.scores.share_scored == 1.0
     assert "data: cells, 12 train, 3 val; 2 classes" in text
-    assert "255" in text
+
+
+def test_nothing_is_trained_on_data_with_errors(cells, tmp_path, quiet):
+    shutil.copytree(cells, tmp_path / "cells")
+    (tmp_path / "cells/intarsia.toml").unlink()
+    with pytest.raises(DataFaults, match=r"All 15 masks hold only 0 \(\d.*\) and 255 .*nothing says what 255 means") as stopped:
+        intarsia.train(tmp_path / "cells", out=tmp_path / "run", console=quiet, **SMALL)
+    assert '{ name = "foreground", values = [255]' in str(stopped.value)
+    (tmp_path / "cells/masks/c03.png").unlink()
+    (tmp_path / "cells/images/c05.png").write_bytes(b"no image")
+    with pytest.raises(DataFaults, match=r"(?s)c03.*c05\.png is no PNG.*nothing says what 255 means"):
+        intarsia.train(tmp_path / "cells", out=tmp_path / "run", console=quiet, **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_warnings_are_printed_and_kept_for_the_report(cells, tmp_path, quiet):
+    data = tmp_path / "cells"
+    shutil.copytree(cells, data)
+    write_image(data / "images/c00.png", read_image(data / "images/c00.png")[..., :1])
+    done = intarsia.train(data, out=tmp_path / "run", epochs=1, console=quiet, **SMALL)
+    assert "warning: The images have different numbers of channels: 3 in 14" in quiet.file.getvalue()
+    (finding,) = json.loads((done.out / "check.json").read_text(encoding="utf-8"))["findings"]
+    assert (finding["severity"], finding["code"], finding["fix"]) == ("warning", "mixed_channels", None)
+    assert str(data / "images/c00.png") in finding["files"]
+    assert "different numbers of channels" in done.report.read_text(encoding="utf-8")
 
 
 def test_the_run_folder_holds_everything(run):
     done, _ = run
     names = {path.name for path in done.out.iterdir()}
-    assert names == {"best.safetensors", "last.safetensors", "results.csv", "recipe.toml", "evaluation.json", "report.html"}
+    assert names == {
+        "best.safetensors",
+        "last.safetensors",
+        "results.csv",
+        "recipe.toml",
+        "check.json",
+        "evaluation.json",
+        "report.html",
+    }
     page = done.report.read_text(encoding="utf-8")
     assert "foreground" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -221,6 +256,7 @@ def test_names_of_folders_and_files_may_hold_anything(cells, tmp_path, quiet):
         target = data / kind / f"{number // 2} [x] {{y}} é.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
+    shutil.copy(cells / "intarsia.toml", data)
     done = intarsia.train(data, out=data.parent / "run [1]", epochs=1, console=quiet, **SMALL)
     assert "data: größe :car: 写真, 2 train, 1 val" in quiet.file.getvalue()
     rows = intarsia.predict([data / "images"], model=done.out, out=tmp_path / "out [/]", device="cpu")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from intarsia import __version__
+from intarsia.cli.check import check
 from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
@@ -23,6 +24,7 @@ FIRST_STEPS = """\
 Intarsia segments images. What to do first:
 
   intarsia demo                          train a small network on drawn street scenes and look at the result (4 minutes)
+  intarsia check FOLDER                  what is wrong with your images and masks, and what fixes it
   intarsia train FOLDER                  train on your own images: FOLDER/images/*.jpg and FOLDER/masks/*.png, paired by name
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
@@ -33,13 +35,16 @@ Intarsia segments images. What to do first:
 
 intarsia COMMAND --help tells the rest."""
 
+EXIT_CODES = {"TrainingInterrupted": 130, "DataFaults": 1}
+"""By the name of the error, whose room need not be imported for it."""
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, report, models, demo, doctor):
+for command in (check, train, evaluate, predict, report, models, demo, doctor):
     app.command()(command)
 
 
@@ -67,8 +72,7 @@ def main() -> None:
         if debug:
             raise
         typer.echo(f"error: {error}", err=True)
-        interrupted = type(error).__name__ == "TrainingInterrupted"
-        raise SystemExit(130 if interrupted else 2) from None
+        raise SystemExit(EXIT_CODES.get(type(error).__name__, 2)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:

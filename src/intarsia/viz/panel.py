@@ -9,8 +9,8 @@ import numpy as np
 from intarsia.core import Array, LabelMap, Segmentation, SettingsError
 from intarsia.viz.colorize import colorize
 from intarsia.viz.disagreement import disagreement
-from intarsia.viz.legend import INK, PAPER, label_font, legend
 from intarsia.viz.rgb import as_rgb
+from intarsia.viz.sheet import sheet
 
 __all__ = ["comparison", "panel", "tile"]
 
@@ -33,32 +33,18 @@ def panel(
     Raises:
         SettingsError: no row, or segmentations that are not label maps with classes.
     """
-    from PIL import Image, ImageDraw
-
     compared = [(_labels(truth, key), _labels(prediction, key)) for key, _, truth, prediction in rows]
     classes = compared[0][0].classes if compared else None
     if classes is None:
         raise SettingsError("A panel needs at least one row of image, truth and prediction, with classes.")
-    strips = [comparison(image, *pair, width=tile_width) for (_, image, *_), pair in zip(rows, compared, strict=True)]
+    strips = [
+        (key, list(comparison(image, *pair, width=tile_width).values()))
+        for (key, image, *_), pair in zip(rows, compared, strict=True)
+    ]
     seen = {int(i) for pair in compared for side in pair for i in np.unique(side.ids)}
     shown = sorted(i for i in seen if i < len(classes))
-    width = len(CAPTIONS) * (tile_width + margin) + margin
-    key_line, caption_line = round(1.5 * text_size), round(1.8 * text_size)
-    colors = legend(classes, width=width - 2 * margin, ids=shown, ignored=len(seen) > len(shown), text_size=text_size)
-    heights = [key_line + strip["image"].shape[0] + margin for strip in strips]
-    page = Image.new("RGB", (width, margin + caption_line + sum(heights) + len(colors) + margin), PAPER)
-    draw = ImageDraw.Draw(page)
-    lefts = {caption: margin + column * (tile_width + margin) for column, caption in enumerate(CAPTIONS)}
-    for caption, left in lefts.items():
-        draw.text((left, margin + caption_line // 2), caption, fill=INK, font=label_font(text_size), anchor="lm")
-    top = margin + caption_line
-    for (key, *_), strip, height in zip(rows, strips, heights, strict=True):
-        draw.text((margin, top + key_line // 2), key, fill=(110, 112, 118), font=label_font(text_size - 3), anchor="lm")
-        for caption, picture in strip.items():
-            page.paste(Image.fromarray(picture), (lefts[caption] + (tile_width - picture.shape[1]) // 2, top + key_line))
-        top += height
-    page.paste(Image.fromarray(colors), (margin, top))
-    return np.asarray(page)
+    ignored = len(seen) > len(shown)
+    return sheet(CAPTIONS, strips, classes, shown, ignored=ignored, tile_width=tile_width, margin=margin, text_size=text_size)
 
 
 def comparison(image: Array, truth: LabelMap, prediction: LabelMap, *, width: int) -> dict[str, Array]:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
-from intarsia.core import Dataset, SettingsError
+from intarsia.core import ClassSpaceError, DataError, Dataset, SettingsError
 from intarsia.recipes import Recipe, Stage, load_recipe
-from intarsia.recipes.run_files import BEST, LAST, RECIPE, RESUME
+from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from intarsia.data.check import Check
     from intarsia.evaluation import Evaluation, ScoreRefused
     from intarsia.training import Machine
 
@@ -114,7 +115,10 @@ def train(
     elif main:
         run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages])
 
-    for line in (f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes", *dataset.notes):
+    checked = _check(dataset, console) if _is_first_on_machine() else None
+    warnings = [f"warning: {warning.message}" for warning in checked.warnings] if checked is not None else []
+    counts = f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes"
+    for line in (counts, *dataset.notes, *warnings):
         console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     from intarsia.training import Machine, TrainingInterrupted
@@ -124,7 +128,7 @@ def train(
         f"Interrupted; everything up to the last whole epoch is saved. To go on: {_resume_line(run.path, machine)}"
     )
     try:
-        plan = _train_stages(plan, dataset, run, machine=machine, console=console, resume=resume, main=main)
+        plan = _train_stages(plan, dataset, run, machine=machine, console=console, resume=resume, main=main, checked=checked)
     except TrainingInterrupted:
         raise interrupted from None
     try:
@@ -134,7 +138,15 @@ def train(
 
 
 def _train_stages(
-    plan: Recipe, dataset: Dataset, run: RunFolder, *, machine: Machine, console: Console, resume: bool, main: bool
+    plan: Recipe,
+    dataset: Dataset,
+    run: RunFolder,
+    *,
+    machine: Machine,
+    console: Console,
+    resume: bool,
+    main: bool,
+    checked: Check | None,
 ) -> Recipe:
     """Train what is left to train, each stage from the one before, and return the recipe with every choice filled in."""
     from intarsia.data.stats import fingerprint
@@ -162,6 +174,8 @@ def _train_stages(
                     cleared = True
                 run.path.mkdir(parents=True, exist_ok=True)
                 plan.save(run.path / RECIPE)
+                if checked is not None:
+                    checked.save(run.path / CHECK)
             return {"data": dataset.name, "data_fingerprint": known_by, "recipe": plan.to_toml()}
 
         result = train_stage(
@@ -230,9 +244,27 @@ def _open(source: str | Path | Dataset) -> Dataset:
     """The data, whose split into train and val must not depend on the training's seed: whoever evaluates does not know it."""
     if not isinstance(source, str | Path):
         return source
+    from intarsia.data.check import check_dataset
     from intarsia.data.datasets import open_dataset
 
-    return open_dataset(source, view="semantic")
+    try:
+        return open_dataset(source, view="semantic")
+    except (DataError, ClassSpaceError):
+        check_dataset(source).raise_errors()  # all that is wrong, where opening tells what it met first
+        raise
+
+
+def _check(dataset: Dataset, console: Console) -> Check:
+    """What is wrong with the data, before the first step.
+
+    Raises:
+        DataFaults: something that must not be trained on.
+    """
+    from intarsia.workflow.check import check
+
+    found = check(dataset, console=console)
+    found.raise_errors()
+    return found
 
 
 def _refuse_other_data(run: RunFolder, dataset: Dataset, known_by: str) -> None:
@@ -258,6 +290,11 @@ def _check_counts(**counts: int | None) -> None:
 def _is_main_process() -> bool:
     """Whether this process is the first of a parallel training, by what its launcher says, or the only one."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
+def _is_first_on_machine() -> bool:
+    """Whether this process is the one that looks at the data for all of its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _resume_line(folder: Path, machine: Machine) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from intarsia.core import Catalog, DataError, Dataset, SettingsError, nearest_names
 from intarsia.data.datasets._declared import read_classes, write_classes
 
-__all__ = ["DATASETS", "open_dataset", "read_classes", "write_classes"]
+__all__ = ["DATASETS", "find_dataset", "open_dataset", "read_classes", "write_classes"]
 
 DATASETS = Catalog("data set", "intarsia.data.datasets")
 
@@ -25,19 +25,28 @@ def open_dataset(source: str | Path, *, view: str | None = None) -> Dataset:
         DataError: a path that does not exist; the message gives the nearest. Or a data set with missing files.
         SettingsError: options that cannot be read, or a view that the data set does not have.
     """
+    return _open_named(*find_dataset(source), view)
+
+
+def find_dataset(source: str | Path) -> tuple[str, str]:
+    """The name of a data set in `DATASETS`, and its folder or options, from what `open_dataset` takes.
+
+    Raises:
+        DataError: a path that does not exist; the message gives the nearest.
+    """
     name, _, rest = str(source).partition(":")
     root = Path(source)
     if isinstance(source, str) and name in DATASETS:
         is_generated = hasattr(DATASETS.load(name), "from_options")
         if rest or is_generated or not root.exists():
-            return _open_named(name, rest, view)
+            return name, rest
     if not root.exists():
         raise DataError(f"There is no data set {str(source)!r}: neither a path nor a name.{_near(root, name)}")
     for known in DATASETS.names:
         recognizes = getattr(DATASETS.load(known), "recognizes", None)
         if recognizes is not None and recognizes(root):
-            return _open_named(known, str(root), view)
-    return _open_named("folder", str(root), view)
+            return known, str(root)
+    return "folder", str(root)
 
 
 def _open_named(name: str, rest: str, view: str | None) -> Dataset:
