@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test lint slow docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/intarsia demo --out runs/demo
@@ -21,6 +21,10 @@ lint: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/pytest -m slow
 
+# The documentation as a site, in site/index.html.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -33,4 +37,4 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site
