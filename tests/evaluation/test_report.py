@@ -97,7 +97,7 @@ def test_what_a_user_wrote_is_escaped(page) -> None:
 
 
 def test_examples_are_ranked_and_their_pictures_open(page) -> None:
-    order = [page.index(f". {key} <small>") for key in ("val/5", "val/4", "val/0", "test/0")]
+    order = [page.index(f"</span>{key} <small>") for key in ("val/5", "val/4", "val/0", "test/0")]
     assert order == sorted(order)
     assert page.index("<h2>Worst images") < order[0] < order[2] < page.index("<h2>Images") < order[3]
     sources = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page)
@@ -202,6 +202,8 @@ def test_what_was_found_about_the_data_is_shown(tmp_path) -> None:
     assert "5.png and 3 more" in text
     assert text.count('class="notes alarm"') == 1
     assert "classes = [&quot;a&quot;]</pre>" in text
+    text = write_report(tmp_path / "r.html", title="t", command="", findings=[]).read_text()
+    assert "The data were checked; nothing is wrong with them." in text
 
 
 def test_a_file_that_is_there_is_replaced_whole(tmp_path, monkeypatch) -> None:

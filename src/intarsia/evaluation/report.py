@@ -53,7 +53,7 @@ def write_report(
     result: Evaluation | ScoreRefused | None = None,
     examples: Sequence[Example] = (),
     history: Sequence[Mapping[str, float]] = (),
-    findings: Sequence[Mapping[str, Any]] = (),
+    findings: Sequence[Mapping[str, Any]] | None = None,
     settings: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -67,7 +67,8 @@ def write_report(
         result: scores, or why there are none.
         examples: images with truth and prediction; shown worst first where the evaluation ranks them.
         history: rows of results.csv, see `training_curves`. Without the curves of scores where the score was refused.
-        findings: what the check of the data found: mappings with `severity`, `message`, and maybe `code`, `files` and `fix`.
+        findings: what the check of the data found: mappings with `severity`, `message`, and maybe `code`, `files` and
+            `fix`; None where the data were not checked.
         settings: name to value.
         notes: sentences, shown beside the evaluation's own.
         environment: versions and machine, name to value.
@@ -79,7 +80,7 @@ def write_report(
     evaluation = result if isinstance(result, Evaluation) else None
     refused = isinstance(result, ScoreRefused)
     parts = [
-        _alarm("No score", [str(result)]) if refused else "",
+        _alarm("The score was refused", [str(result)]) if refused else "",
         _alarm("These scores mean less than they seem to", evaluation.warnings) if evaluation else "",
         _headline(evaluation) if evaluation else "",
         _notes([*notes, *(evaluation.notes if evaluation else ())]),
@@ -141,8 +142,12 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<section class="notes"><ul>{items}</ul></section>' if items else ""
 
 
-def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
-    return section("data", "Data", "".join(map(_finding, findings))) if findings else ""
+def _findings(findings: Sequence[Mapping[str, Any]] | None) -> str:
+    if findings is None:
+        return ""
+    return section(
+        "data", "Data", "".join(map(_finding, findings)) or "<p>The data were checked; nothing is wrong with them.</p>"
+    )
 
 
 def _finding(finding: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from intarsia.core import DataError, Dataset, Predictor
 from intarsia.core.whole_file import written_whole
 from intarsia.recipes.run_files import CHECK, EVALUATION, HISTORY, REPORT
 from intarsia.workflow.environment import environment
+from intarsia.workflow.hardware import processor_name
 
 if TYPE_CHECKING:
     from intarsia.evaluation import Evaluation, ScoreRefused
@@ -51,7 +52,7 @@ class Results:
         inputs: Mapping[str, str] | None = None,
     ) -> Results:
         """With the command and the machine of this moment."""
-        machine = {"device": str(getattr(predictor, "device", "cpu")), **environment()}
+        machine = {"device": str(getattr(predictor, "device", "cpu")), "CPU": processor_name(), **environment()}
         return cls(outcome, command_line(), settings, machine, inputs or {})
 
     def save(self, out: Path) -> None:
@@ -138,10 +139,10 @@ def _history(path: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def _findings(path: Path) -> list[dict[str, Any]]:
-    """What the check of the data found; a file that cannot be read is a finding of its own."""
+def _findings(path: Path) -> list[dict[str, Any]] | None:
+    """What the check of the data found, None without one; a file that cannot be read is a finding of its own."""
     if not path.is_file():
-        return []
+        return None
     try:
         return [dict(finding) for finding in json.loads(path.read_text(encoding="utf-8"))["findings"]]
     except (ValueError, KeyError, TypeError) as error:
