@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from intarsia.core import Catalog
 
 if TYPE_CHECKING:
+    from intarsia.encoders._dilation import set_multi_grid
     from intarsia.encoders._encoder import Encoder
     from intarsia.encoders._weights import RANDOM, load_strictly, load_weights, normalization
 
-__all__ = ["ENCODERS", "RANDOM", "Encoder", "create_encoder", "load_strictly", "load_weights", "normalization"]
+__all__ = ["ENCODERS", "RANDOM", "Encoder", "create_encoder", "load_strictly", "load_weights", "normalization", "set_multi_grid"]
 
 ENCODERS = Catalog("encoder", "intarsia.encoders")
 
@@ -50,6 +51,7 @@ def __getattr__(name: str) -> Any:
         "load_weights": "_weights",
         "normalization": "_weights",
         "RANDOM": "_weights",
+        "set_multi_grid": "_dilation",
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ layer looks at the whole map, as squeeze and excitation does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,10 @@ from timm.layers.blur_pool import BlurPool2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DilatedAvgPool2d", "dilate"]
+from intarsia.core import SettingsError
+from intarsia.encoders._encoder import Encoder
+
+__all__ = ["DilatedAvgPool2d", "dilate", "set_multi_grid"]
 
 
 def dilate(network: nn.Module, image: Tensor, output_stride: int) -> bool:
@@ -58,6 +61,34 @@ def dilate(network: nn.Module, image: Tensor, output_stride: int) -> bool:
     for name, rate, step in changes:
         _change(network, name, rate, step)
     return True
+
+
+def set_multi_grid(encoder: Encoder, factors: Sequence[int]) -> None:
+    """Give the units of an encoder's last stage rates of their own; in place, with the same state dict.
+
+    Unit i has the stage's rate (2 at output stride 16, 4 at 8) times factors[i], over and over, in each of its convolutions that
+    look at more than one pixel; the first unit too. The features are then no longer the strided network's.
+
+    Source: Chen et al.: Rethinking Atrous Convolution for Semantic Image Segmentation. 2017, section 3.2.1.
+
+    Raises:
+        SettingsError: the encoder does not end in a stage of such units, or a factor is less than 1.
+    """
+    rate = max(1, 32 // encoder.strides[-1])
+    *_, stage = getattr(encoder, "body", encoder).children()
+    found = [[m for m in unit.modules() if isinstance(m, nn.Conv2d) and m.kernel_size > (1, 1)] for unit in stage.children()]
+    units = [unit for unit in found if unit]
+    regular = all(conv.dilation == (rate, rate) for unit in units[1:] for conv in unit)
+    if not (factors and min(factors) >= 1 and units and regular and isinstance(stage, nn.Sequential)):
+        raise SettingsError(
+            f"The last stage of this {type(encoder).__name__} cannot be given the multi-grid {tuple(factors)}. Factors are whole "
+            "numbers from 1 up, for encoders such as resnet50 whose last stage is a sequence of units; () goes without."
+        )
+    for index, unit in enumerate(units):
+        spread = rate * factors[index % len(factors)]
+        for conv in unit:
+            conv.dilation = (spread, spread)
+            conv.padding = tuple(spread * (size // 2) for size in conv.kernel_size)
 
 
 @torch.no_grad()
