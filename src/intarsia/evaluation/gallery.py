@@ -70,9 +70,8 @@ def _gallery(name: str, title: str, examples: Sequence[Example], scored: bool) -
             f"<figcaption>{CAPTIONS.get(caption, caption)}</figcaption></figure>"
             for caption, picture in comparison(image, true_labels, labels, width=_width(*image.shape[:2])).items()
         )
-        shown.append(
-            f'<article class="example"><h3><span class="rank">{number}</span>{escape(key)}{said}</h3><div class="pictures">{figures}</div></article>'
-        )
+        heading = f'<h3><span class="rank">{number}</span>{escape(key)}{said}</h3>'
+        shown.append(f'<article class="example">{heading}<div class="pictures">{figures}</div></article>')
     hint = '<p class="explain">Click or tap a picture to enlarge it.</p>'
     return section(name, title, _legend(classes, seen) + hint + "".join(shown))
 
