@@ -100,6 +100,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for name, plan in json.loads(sys.argv[2]).items():
         for moment in plan["kills"]:
-            run(Path(sys.argv[1]) / name, plan["settings"], moment)
+            ended = run(Path(sys.argv[1]) / name, plan["settings"], moment)
+            if ended and "when" in moment:
+                raise SystemExit(f"{name} ended before {moment}")
         if not run(Path(sys.argv[1]) / name, plan["settings"], {}):
             raise SystemExit(f"{name} was killed by somebody else")

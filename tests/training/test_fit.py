@@ -122,7 +122,14 @@ class Impatient(Console):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("extra", [{}, {"ema": 0.9}, {"optimizer": "sgd", "schedule": "cosine", "patience": 5}])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"ema": 0.9, "options": {"width": 6, "depth": 2, "dropout": 0.3}},
+        {"optimizer": "sgd", "schedule": "cosine", "patience": 5, "batch": 2, "accumulate": 2},
+    ],
+)
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, extra):
     stage = replace(STAGE, **extra)
     whole = run(tmp_path / "whole", stage)

@@ -59,11 +59,11 @@ def assert_same_run(folder, one, other):
 
 def test_killed_before_while_and_after_its_state_is_written(tmp_path):
     kills = [
-        {"file": "last.ckpt", "nth": 1, "when": "half"},  # the first state of all
+        {"file": "last.ckpt", "nth": 1, "when": "half"},  # the state before the first step
         {"file": "last.ckpt", "nth": 2, "when": "before"},  # the model files of epoch 1 are written, its state is not
-        {"file": "best.safetensors", "nth": 1, "when": "after"},
-        {"file": "last.ckpt", "nth": 2, "when": "half"},
-        {"file": "last.ckpt", "nth": 1, "when": "after"},
+        {"file": "last.ckpt", "nth": 2, "when": "after"},  # epoch 1 is done
+        {"file": "last.ckpt", "nth": 1, "when": "half"},  # epoch 2 is not
+        {"file": "best.safetensors", "nth": 2, "when": "after"},  # epoch 2 is done, and half of what is written after epoch 3
     ]
     budget = {**SETTINGS, "time_s": 3600.0}
     runs(tmp_path, {"killed": {"settings": budget, "kills": kills}, "whole": {"settings": SETTINGS, "kills": []}})

@@ -39,7 +39,7 @@ class SemanticModule(L.LightningModule):
         classes: what the logits mean.
         stage: settings, all decided.
         total_steps: optimizer steps of the whole training.
-        seed: the random state at the start of epoch e is (seed, e), so that a resumed epoch repeats itself.
+        seed: with epoch, batch and process it gives the random state of each batch, whatever was trained before it.
     """
 
     def __init__(self, model: nn.Module, loss: nn.Module, classes: ClassSpace, stage: Stage, total_steps: int, seed: int) -> None:
@@ -73,12 +73,14 @@ class SemanticModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._begin_epoch()
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch + 1_000_000_007 * self.global_rank)
         for name, module in self.model.named_modules():
             if any(name.startswith(prefix.rstrip(".")) for prefix in self.stage.frozen):
                 module.eval()  # frozen normalisation keeps its running statistics too
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
+        # Not once an epoch: loaders draw a number when they begin, which in a resumed run is at another time.
+        state = np.random.SeedSequence((self.seed, self.current_epoch, index, self.global_rank))
+        torch.manual_seed(int(state.generate_state(1, np.uint64)[0]))
         if index % self.trainer.accumulate_grad_batches == 0:  # a new optimizer step begins
             self._before = [buffer.clone() for buffer in self.model.buffers()]
             self._counted = len(self._losses["train/loss"])
