@@ -78,7 +78,7 @@ def one_class(key: str) -> Array:
     [
         (
             mostly_ignored,
-            r"No score is given\. Only 20\.0% of the pixels of stripes val can be scored.* id 255: `intarsia check`",
+            r"No score is given\. Only 20\.0% of the pixels of stripes val can be scored.*to ignore \(255\): `intarsia check`",
         ),
         (one_class, "No score is given. All 1440 scored pixels of stripes val are 'tree' in the truth, one of the 4 classes"),
     ],
@@ -174,7 +174,7 @@ def test_errors(stripes, shifted, monkeypatch) -> None:
     with pytest.raises(SettingsError, match="the split 'train' of stripes is empty"):
         evaluate(shifted, stripes, "train")
     monkeypatch.setattr(stripes, "ids", lambda key: np.full((12, 20), 255, np.uint8))
-    with pytest.raises(ScoreRefused, match=r"Not one pixel of stripes val can be scored.*read as the ignore id 255"):
+    with pytest.raises(ScoreRefused, match=r"Not one pixel of stripes val can be scored.*among those to ignore \(255\)"):
         evaluate(shifted, stripes, allow_partial=True)
     monkeypatch.setattr(stripes, "read", lambda key: Sample(np.zeros((12, 20, 3), np.uint8), (), key))
     with pytest.raises(DataError, match="val/0 has no truth"):

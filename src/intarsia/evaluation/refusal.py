@@ -26,14 +26,15 @@ def check_meaning(
     Raises:
         ScoreRefused: there is a reason and `allow_partial` is not set, or not one pixel was scored.
     """
-    names, ignore_id, where = scores.classes.names, scores.classes.ignore_id, f"{dataset} {split}"
+    names, where = scores.classes.names, f"{dataset} {split}"
     reasons = []
     if not scores.share_scored >= LEAST_SCORED:
+        values = ", ".join(map(str, dict.fromkeys((*scores.classes.ignore_sources, scores.classes.ignore_id))))
         share = f"Only {scores.share_scored:.1%} of the pixels" if scores.share_scored > 0 else "Not one pixel"
         reasons.append(
-            f"{share} of {where} can be scored; the others are ignored. Probably a value in the masks that means a class is read "
-            f"as the ignore id {ignore_id}: `intarsia check` lists the values, and `classes` and `ignore` in the data's "
-            "intarsia.toml say what they mean."
+            f"{share} of {where} can be scored; the others are ignored. Probably a value that means a class is among those to "
+            f"ignore ({values}): `intarsia check` lists what the masks hold, and `classes` and `ignore` in the data's intarsia.toml "
+            "say what it means."
         )
     present = [name for name, pixels in zip(names, scores.truth_pixels, strict=True) if pixels]
     if len(present) == 1:
