@@ -16,10 +16,10 @@ __all__ = ["Catalog", "nearest_names"]
 
 
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that look most like `name`, best first; case, `-` and `_` do not count."""
+    """The known names that look most like `name`, best first; case, `-` and `_` do not count, and + is plus."""
 
     def plain(text: str) -> str:
-        return text.lower().replace("-", "").replace("_", "").replace(" ", "")
+        return text.lower().replace("+", "plus").translate(dict.fromkeys(map(ord, "-_ ")))
 
     by_plain = {plain(candidate): candidate for candidate in known}
     target = plain(name)

@@ -18,7 +18,7 @@ such as 782 thousand for k = 9 and 21 classes at stride 32, leave out biases, an
 convolutions is: as wide as its input (75,885 thousand for k = 7), without ReLU in between.
 Deviations:
     * Biases in all convolutions, as in the usual PyTorch port. Initial weights are normal and keep the variance, with He's factor
-      of 2 only where a ReLU follows: with it everywhere, as in that port, five levels of sums begin with scores in the hundreds.
+      of 2 only where a ReLU follows: with it everywhere, as in that port, a tiny network diverged within three steps.
       The paper says neither.
     * Scores are enlarged by bilinear interpolation to the size of the finer map. `upsample="deconv"` learns 4x4 transposed
       convolutions, bilinear at first; the paper deconvolves without saying the kernel.
