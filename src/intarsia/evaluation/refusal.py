@@ -33,8 +33,8 @@ def check_meaning(
         share = f"Only {scores.share_scored:.1%} of the pixels" if scores.share_scored > 0 else "Not one pixel"
         reasons.append(
             f"{share} of {where} can be scored; the others are ignored. Probably a value that means a class is among those to "
-            f"ignore ({values}): `intarsia check` lists what the masks hold, and `classes` and `ignore` in the data's intarsia.toml "
-            "say what it means."
+            f"ignore ({values}): `intarsia check` lists what the masks hold, and `classes` and `ignore` in the data's "
+            "intarsia.toml say what it means."
         )
     present = [name for name, pixels in zip(names, scores.truth_pixels, strict=True) if pixels]
     if len(present) == 1:
