@@ -220,7 +220,7 @@ ERRORS = [
     (
         a_stray_id,
         "unknown_ids",
-        ["train/c.png 7 (25.0 %) of its pixels", "over all masks 7 (3.1 %)", "The classes claim 0, 1, 2"],
+        ["train/c.png: 7 (25.0 %) of its pixels", "in all masks: 7 (3.1 %)", "The classes claim 0, 1, 2"],
     ),
     (a_jpeg_mask, "unknown_ids", ["train/c.jpg", "is a JPEG, which changes values: export masks as PNG"]),
     (ids_from_one, "unknown_ids", ["The values probably count from 1.", '{ name = "sky", values = [1]']),
@@ -392,8 +392,9 @@ def test_fix_does_not_touch_a_declaration_that_is_there(good: Path) -> None:
     binary_masks_that_are_ignored(good)
     before = (good / "intarsia.toml").read_bytes()
     done = CliRunner().invoke(app, ["check", str(good), "--fix"])
-    assert isinstance(done.exception, DataError)
-    assert "intarsia.toml is there and stays as it is" in str(done.exception)
+    assert done.exit_code == 1
+    assert "intarsia.toml is there and stays as it is" in done.stderr
+    assert "values = [255]" in done.stdout
     assert (good / "intarsia.toml").read_bytes() == before
     (found,) = intarsia.check(good).errors
     (good / "intarsia.toml").write_text(found.fix)
@@ -421,7 +422,7 @@ def test_more_masks_than_are_looked_at_to_infer_classes(good: Path, monkeypatch:
     paint(good, lambda ids: np.where(np.arange(32) < 8, 9, ids).astype(np.uint8), ["train/b"])
     exit_code, said = check(good)
     assert exit_code == 1
-    assert "train/b.png 9 (25.0 %) of its pixels" in said
+    assert "train/b.png: 9 (25.0 %) of its pixels" in said
     assert check(good, "--fix")[0] == 0
 
 
@@ -435,7 +436,10 @@ def test_masks_that_intarsia_wrote_for_other_classes(good: Path) -> None:
 
 
 def test_object_numbers_and_files_per_class(good: Path) -> None:
-    (good / "masks").rename(good / "instances")
+    shutil.copytree(good / "masks", good / "instances")
+    found = intarsia.check(open_dataset(good, view="instance"))
+    assert (found.findings, found.classes.names) == ((), ("class_0", "class_1", "class_2"))
+    shutil.rmtree(good / "masks")
     found = intarsia.check(good)
     assert (found.findings, found.classes.names) == ((), ("background", "object"))
     shutil.rmtree(good / "instances")
@@ -506,6 +510,13 @@ raise SystemExit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert read_image(tmp_path / "sheet.png").shape[1] == 4 * 332 + 12
+
+
+def test_fix_says_where_no_declaration_helps(good: Path) -> None:
+    a_web_page(good)
+    done = CliRunner().invoke(app, ["check", str(good), "--fix"])
+    assert (done.exit_code, "nothing is written" in done.stderr) == (1, True)
+    assert not (good / "intarsia.toml").exists()
 
 
 def test_a_sheet_shows_what_can_be_read(good: Path, tmp_path: Path) -> None:

@@ -98,23 +98,23 @@ def _counted(items: Iterable[T], total: int, progress: Progress | None) -> list[
 
 
 def _at_pair(glance: Glance, pair: Pair, survey: Survey, named: ClassSpace | None, most_values: int) -> Glance:
-    is_instance = survey.view == "instance"
-    truth = pair.instances if is_instance or not (pair.mask or pair.class_files) else pair.mask
-    glance.files = (pair.image, *([truth] if truth is not None else pair.class_files.values()))
+    by_class = (pair.mask,) if pair.mask is not None else tuple(pair.class_files.values())
+    numbers = pair.instances if survey.view == "instance" or not by_class else None
+    glance.files = (pair.image, *filter(None, (numbers,)), *by_class)
     try:
         glance.picture = _picture(read_image(pair.image), pair.image)
     except IntarsiaError as error:
         glance.faults += _faults_of(error, (pair.image,))
     try:
-        if truth is not None and truth == pair.instances:
-            glance.truth_hw, glance.areas = _objects(truth)
-        elif truth is not None:
-            glance.look = look_at(truth, most_values)
+        if pair.mask is not None:
+            glance.look = look_at(pair.mask, most_values)
             glance.truth_hw = glance.look.size_hw
-        elif named is not None:
+        elif pair.class_files and named is not None:
             glance.named = count_named(pair.class_files, named, last_wins=survey.last_wins)
             values = read_mask_values(next(iter(pair.class_files.values()))).values
             glance.truth_hw = (values.shape[0], values.shape[1])
+        if numbers is not None:
+            glance.truth_hw, glance.areas = _objects(numbers)
     except IntarsiaError as error:
         glance.faults += _faults_of(error, glance.files[1:])
     return glance

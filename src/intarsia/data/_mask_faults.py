@@ -165,8 +165,8 @@ def _claim_strange(
     in_worst = listed([f"{shown(v, is_color=is_color)} ({share(n, worst.pixels)})" for v, n in values.items()], 6)
     all_values = listed([f"{shown(v, is_color=is_color)} ({share(n, pixels)})" for v, n in total.most_common()], 6)
     message = (
-        f"{_some([look for look, _ in cases], looks)} values that no class claims: "
-        f"{worst.path} {in_worst} of its pixels; over all masks {all_values}. The classes claim {listed(_claimed(classes), 20)}."
+        f"{_some([look for look, _ in cases], looks)} values that no class claims. In {worst.path}: "
+        f"{in_worst} of its pixels; in all masks: {all_values}. The classes claim {listed(_claimed(classes), 20)}."
     )
     if worst.is_lossy:
         message += " The file is a JPEG, which changes values: export masks as PNG."

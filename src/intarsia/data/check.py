@@ -100,15 +100,12 @@ class Check:
             raise DataFaults(f"{self.summary()} Nothing is trained on such data.\n\n{sentences}")
 
     def write_fix(self) -> Path | None:
-        """Write the suggested declaration beside the data, and say where; None if there is none.
+        """Write the suggested declaration beside the data, and say where.
 
-        Raises:
-            DataError: an `intarsia.toml` is there, which stays as it is.
+        None if there is no suggestion, or an `intarsia.toml` already, which is not touched.
         """
-        if self.suggested is None or self.toml is None:
+        if self.suggested is None or self.toml is None or self.toml.exists():
             return None
-        if self.toml.exists():
-            raise DataError(f"{self.toml} is there and stays as it is; put the block above into it yourself.")
         text = "# Written by `intarsia check --fix`: what the values in the masks mean. Names and colours are yours to change.\n"
         write_bytes(self.toml, (text + classes_block(self.suggested)).encode())
         return self.toml

@@ -32,7 +32,7 @@ def check(
     Args:
         data: a folder, `data.yaml`, `NAME`, `NAME:PATH` or `NAME:option=value,...`, or a data set.
         fix: write the `intarsia.toml` that settles errors about the values of masks beside the data, and look again. The data
-            stay as they are, and so does an `intarsia.toml` that is there.
+            stay as they are, and so does an `intarsia.toml` that is there, with the errors.
         show: where to write a PNG of some images and their truths, before and after the random changes of training.
         console: where to say how far a long look has come.
 
@@ -40,14 +40,20 @@ def check(
         All findings, after the fix if there was one.
 
     Raises:
-        DataError: there is no such data set, an `intarsia.toml` is in the way of the fix, or nothing can be shown.
+        DataError: there is no such data set, or nothing of it can be shown.
     """
     found = check_dataset(data, progress=_teller(console))
-    if fix and found.suggested is not None:
+    if fix and found.errors:
         file = found.write_fix()
+        if file is not None:
+            said = f"wrote {file}"
+            found = check_dataset(data, progress=_teller(console))
+        elif found.suggested is not None:
+            said = f"{found.toml} is there and stays as it is: put the block into it yourself."
+        else:
+            said = "No declaration of classes settles these errors; nothing is written."
         if console is not None:
-            console.print(f"wrote {file}", highlight=False, markup=False, emoji=False, soft_wrap=True)
-        found = check_dataset(data, progress=_teller(console))
+            console.print(said, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if show is not None:
         show_samples(data, show)
     return found
