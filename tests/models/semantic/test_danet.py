@@ -104,8 +104,15 @@ def test_heads() -> None:
         torch.testing.assert_close(logits[..., ::8, ::8], seen[name], rtol=1e-4, atol=1e-5)  # corners aligned
 
 
+def test_multi_grid_of_the_best_network() -> None:
+    with torch.device("meta"):
+        network = create_model("danet", num_classes=2, encoder="resnet50", multi_grid=(1, 2, 4))
+    assert [unit.conv2.dilation[0] for unit in network.get_submodule("encoder.body.layer4")] == [4, 8, 16]
+
+
 def test_recipe() -> None:
     (stage,) = load_recipe("danet").stages
+    assert stage.options == {"multi_grid": [1, 2, 4]}
     assert (stage.model, stage.batch, stage.epochs, stage.crop) == ("danet", 8, 240, (768, 768))
     steps = 240 * (2975 // 8)
     factor = learning_rate_factor(stage, steps)

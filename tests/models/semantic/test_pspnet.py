@@ -57,7 +57,8 @@ def test_shapes_of_the_paper() -> None:
 
 
 def test_it_is_read_in_three_files() -> None:
-    files = {type(module).__module__ for module in small().modules()}
+    with torch.device("meta"):
+        files = {type(module).__module__ for module in create_model("pspnet", num_classes=19).modules()}
     assert {file for file in files if file.startswith("intarsia")} == {
         "intarsia.models.semantic.pspnet",
         "intarsia.encoders.timm",

@@ -15,7 +15,7 @@ and the three losses of weight 1 as in the authors' PyTorch code.
 Deviations:
     * Channel attention: the paper weighs channels by their likeness, the authors' code by their unlikeness (the largest energy
       of a row minus the energies), and its results are the published ones. The code's is the default, the paper's an option.
-    * Any encoder, and no multi-grid (4, 8, 16) in its last stage, the paper's best setting.
+    * Any encoder; the rates 4, 8, 16 in its last stage, with which the paper's best network ends, are `multi_grid=(1, 2, 4)`.
     * Images of other sizes than 8 n + 1 are grown to one by reflection, on which the aligned corners are exact.
 
 Memory: position attention compares all pairs of the h w positions at stride 8. Where PyTorch has no fused attention for the
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import Auxiliary, Output
-from intarsia.encoders import Encoder
+from intarsia.encoders import Encoder, set_multi_grid
 from intarsia.models.parts.conv_norm_relu import conv_norm_relu
 from intarsia.ops.corner_grid import grow_to_corner_grid
 from intarsia.ops.full_precision import full_precision
@@ -51,6 +51,7 @@ class DANet(nn.Module):
         channel_attention: "released" gives most weight to the channels that are least alike, as the authors' code does; "paper"
             to those most alike.
         channels: of both branches; queries and keys have an eighth of them. None: a quarter of the feature's, 512 of a ResNet's.
+        multi_grid: factors on the rates of the units in the encoder's last stage; () leaves them as they are.
         dropout: probability, of whole channels, before each of the three scores.
     """
 
@@ -65,10 +66,13 @@ class DANet(nn.Module):
         num_classes: int,
         channel_attention: Literal["released", "paper"] = "released",
         channels: int | None = None,
+        multi_grid: tuple[int, ...] = (),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         before, channels = encoder.channels[-1], channels or encoder.channels[-1] // 4
+        if multi_grid:
+            set_multi_grid(encoder, multi_grid)
         self.encoder = encoder
         self.position = nn.Sequential(
             conv_norm_relu(before, channels, 3), PositionAttention(channels), conv_norm_relu(channels, channels, 3)
