@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.segmentation import deeplabv3_resnet50
 
 from intarsia.core import SettingsError
 from intarsia.encoders import create_encoder, set_multi_grid
@@ -98,6 +99,21 @@ def test_scores_lie_on_every_sixteenth_pixel() -> None:
     other.load_state_dict(network.state_dict())
     resized = F.interpolate(expected, (65, 97), mode="bilinear", align_corners=False)
     torch.testing.assert_close(other(image).logits, resized)
+
+
+def test_torchvisions_network_is_a_choice_of_options() -> None:
+    """Its weights fit in the order in which they stand, and give the same scores of both heads."""
+    torch.manual_seed(0)
+    reference = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=3, aux_loss=True).double().eval()
+    encoder = create_encoder("resnet50", output_stride=8)
+    options: dict[str, Any] = {"multi_grid": (), "head_conv": True, "auxiliary": True, "align_corners": False, "dropout": 0.5}
+    network = DeepLabV3(encoder=encoder, num_classes=3, **options).double().eval()
+    network.load_state_dict(dict(zip(network.state_dict(), reference.state_dict().values(), strict=True)))
+    image = torch.rand(1, 3, 33, 47, dtype=torch.float64)
+    with torch.no_grad():
+        output, expected = network(image), reference(image)
+    torch.testing.assert_close(output.logits, expected["out"])
+    torch.testing.assert_close(output.auxiliary[0].logits, expected["aux"])
 
 
 def test_auxiliary_head_of_torchvision() -> None:

@@ -8,6 +8,8 @@ from intarsia.core import SettingsError
 from intarsia.encoders import create_encoder
 from intarsia.models import create_model
 from intarsia.models.semantic.deeplab_v3plus import DeepLabV3Plus
+from intarsia.recipes import load_recipe
+from intarsia.training.schedule import learning_rate_factor
 
 
 def small(output_stride: int = 16, encoder: str = "test_resnet", **options: Any) -> DeepLabV3Plus:
@@ -99,3 +101,11 @@ def test_corners_may_be_aligned_as_in_the_paper() -> None:
 def test_an_encoder_without_stride_4_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"joins a feature of stride 4, and this encoder has strides 16, 16, 16"):
         small(16, "test_vit")
+
+
+def test_recipe() -> None:
+    (stage,) = load_recipe("deeplab_v3plus").stages
+    assert (stage.encoder, stage.output_stride, stage.crop, stage.weight_decay) == ("xception_aligned", 16, (513, 513), 4e-5)
+    factor = learning_rate_factor(stage, 30_000)
+    assert stage.lr * factor(0) == 7e-3
+    assert stage.lr * factor(29_999) == pytest.approx(7e-3 * (1 / 30_000) ** 0.9)
