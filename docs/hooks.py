@@ -17,22 +17,32 @@ HIDDEN = ("cli",)
 """Rooms that nobody imports from."""
 
 
-class BlankLinesAroundLists(griffe.Extension):
-    """Docstrings write "Deviations:" and an indented list below it; Markdown wants a blank line before both, and no indent."""
+class DocstringLists(griffe.Extension):
+    """Lists as our docstrings write them, for Markdown."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = spaced(obj.docstring.value)
+            obj.docstring.value = with_lists(obj.docstring.value)
 
 
-def spaced(docstring: str) -> str:
-    """The text with its lists as Markdown wants them; other sections stay."""
+def with_lists(docstring: str) -> str:
+    """The indented list below "Deviations:" with blank lines around, and paragraphs of "name: meaning" as lists."""
 
     def spread(match: re.Match[str]) -> str:
         items = re.sub(r"^    ", "", match[2], flags=re.MULTILINE)
         return f"\n\n{match[1]}\n\n{items.rstrip()}\n\n"
 
-    return re.sub(r"\n+([A-Z]\w+:)\n((?: {4,}\* .*\n?(?: {6,}\S.*\n?)*)+)\n*", spread, docstring).rstrip()
+    text = re.sub(r"\n+([A-Z]\w+:)\n((?: {4,}\* .*\n?(?: {6,}\S.*\n?)*)+)\n*", spread, docstring)
+    return "\n\n".join(_fields(paragraph) for paragraph in text.rstrip().split("\n\n"))
+
+
+def _fields(paragraph: str) -> str:
+    """A list, if each line is "name: meaning" or an indented rest of the one before."""
+    field = r"[a-z]\w*(?:, [a-z]\w*)*(?=: )"
+    lines = paragraph.split("\n")
+    if not (re.match(field, lines[0]) and all(re.match(rf"{field}|    ", line) for line in lines)):
+        return paragraph
+    return re.sub(rf"^({field})", r"* `\1`", paragraph, flags=re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -72,23 +82,29 @@ def _blocks(room: str, folder: Path) -> list[str]:
     """A directive of mkdocstrings for each thing that a room's `__init__` exports itself, and for each of its public files."""
     exported = _exports(folder / "__init__.py")
     if room == "intarsia":
-        return ["\n".join(f"* [`{name}`][{_home(name, folder)}]" for name in exported)]
-    own = [home for name in exported if (home := f"{room}.{name}") == _home(name, folder)]
+        return ["\n".join(_entry(name, folder) for name in exported)]
+    own = [f"{room}.{name}" for name in exported if _home(name, folder)[0] == room]
     files = sorted(path for path in folder.glob("*.py") if not path.stem.startswith("_") and _exports(path))
     return [f"::: {name}" for name in [*own, *(f"{room}.{path.stem}" for path in files)]]
 
 
-def _home(name: str, folder: Path) -> str:
-    """Where the reference has what a package exports: in the public file it is from, else in the package."""
-    for node in ast.walk(_parsed(folder / "__init__.py")):
-        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
-            parts = (node.module or "").split(".")
-            target = PACKAGE.joinpath(*parts[1:])
+def _entry(name: str, folder: Path) -> str:
+    """A link to what the package itself offers, with the first paragraph of its docstring."""
+    module, file = _home(name, folder)
+    docs = [ast.get_docstring(node) for node in _parsed(file).body if getattr(node, "name", "") == name]
+    return f"* [`{name}`][{module}.{name}]: " + (docs[0] or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _home(name: str, folder: Path) -> tuple[str, Path]:
+    """Module under which the reference has what a package exports (a public file, else the package), and where it is written."""
+    module, init = ".".join(("intarsia", *folder.relative_to(PACKAGE).parts)), folder / "__init__.py"
+    for node in ast.walk(_parsed(init)):
+        if isinstance(node, ast.ImportFrom) and node.module and name in [alias.name for alias in node.names]:
+            target = PACKAGE.joinpath(*node.module.split(".")[1:])
             if target.is_dir():
                 return _home(name, target)
-            if not parts[-1].startswith("_"):
-                return ".".join((*parts, name))
-    return ".".join(("intarsia", *folder.relative_to(PACKAGE).parts, name))
+            return (module if target.name.startswith("_") else node.module), target.with_suffix(".py")
+    return module, init
 
 
 def _exports(file: Path) -> list[str]:

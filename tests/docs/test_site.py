@@ -122,5 +122,8 @@ def test_lists_in_docstrings_become_lists(monkeypatch):
     import hooks
 
     written = "Source: a paper.\nDeviations:\n    * One thing,\n      in two lines.\n    * Another.\n\nMore."
-    assert hooks.spaced(written) == "Source: a paper.\n\nDeviations:\n\n* One thing,\n  in two lines.\n* Another.\n\nMore."
-    assert hooks.spaced("Args:\n    x: a number.") == "Args:\n    x: a number."
+    assert hooks.with_lists(written) == "Source: a paper.\n\nDeviations:\n\n* One thing,\n  in two lines.\n* Another.\n\nMore."
+    for other in ("Args:\n    x: a number.", "Text\n\n    a: diagram", "idea: pooling\nloses places.", "name: "):
+        assert hooks.with_lists(other) == other.rstrip()
+    fields = "A batch.\n\nimage: numbers,\n    normalised.\nkey, size: of it.\n\nMore."
+    assert hooks.with_lists(fields) == "A batch.\n\n* `image`: numbers,\n    normalised.\n* `key, size`: of it.\n\nMore."

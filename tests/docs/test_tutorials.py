@@ -41,7 +41,7 @@ def run_page(page: str) -> str:
             if block.language == "python":
                 exec(compile(block.text, f"{page}.md", "exec"), names)
             elif block.language == "bash":
-                for line in block.text.splitlines():
+                for line in block.text.replace("\\\n", " ").splitlines():
                     type_command(line)
         if block.language == "text":
             for line in block.text.splitlines():
