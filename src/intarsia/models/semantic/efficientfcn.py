@@ -53,7 +53,7 @@ class EfficientFCN(nn.Module):
 
     ENCODER: ClassVar[str] = "resnet101"
     OUTPUT_STRIDE: ClassVar[int] = 32
-    TINY: ClassVar[dict[str, Any]] = {"encoder": "test_resnet", "codewords": 16, "channels": 32}
+    TINY: ClassVar[dict[str, Any]] = {"encoder": "test_resnet", "codewords": 16, "channels": 64}
 
     def __init__(
         self, *, encoder: Encoder, num_classes: int, codewords: int = 256, channels: int = 512, dropout: float = 0.1
