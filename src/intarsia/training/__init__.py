@@ -2,7 +2,7 @@
 
 from intarsia.training.checkpoints import read_history
 from intarsia.training.fit import StageResult, train_stage
-from intarsia.training.interrupt import TrainingInterrupted
+from intarsia.training.interrupt import TrainingInterrupted, TrainingStopped
 from intarsia.training.machine import Machine
 
-__all__ = ["Machine", "StageResult", "TrainingInterrupted", "read_history", "train_stage"]
+__all__ = ["Machine", "StageResult", "TrainingInterrupted", "TrainingStopped", "read_history", "train_stage"]

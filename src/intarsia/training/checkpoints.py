@@ -143,10 +143,10 @@ class StateFiles(TorchCheckpointIO):
         """
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             raise TrainingStopped(
-                f"The state of the training, {path}, cannot be read: it is damaged, or not ours ({str(error).splitlines()[0]}). "
-                "Delete it to begin again with --resume."
+                f"The state of the training, {path}, cannot be read: it is damaged, or not ours ({type(error).__name__}). Delete "
+                "it to begin again with --resume."
             ) from error
         return state
 

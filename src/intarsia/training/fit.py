@@ -247,7 +247,7 @@ def _measure(
             cost = measure(model, loss, stage, batch, one, device, workers=data.workers)
             break
         except Exception as error:
-            if size == 1 or not memory_ran_out(error):
+            if not memory_ran_out(error):
                 raise
         stage = smaller_batches(stage)
         say(f"out of memory: batches of {stage.batch} in place of {size}, {stage.accumulate} of them to a step")

@@ -74,7 +74,11 @@ def run_loop(
             if not memory_ran_out(error):
                 _say_lost_worker(error)
                 raise
-            _refuse_less_memory(stage, trainer, error)
+            if trainer.world_size > 1:
+                raise TrainingStopped(
+                    f"Process {trainer.global_rank} of {trainer.world_size} ran out of memory with batches of {stage.batch}, and "
+                    "the others cannot go on without it. Start again with a smaller --batch."
+                ) from error
             epoch = trainer.current_epoch + 1
         # The exception is gone, and with it the tensors that its traceback held.
         stage, before = smaller_batches(stage), stage
@@ -115,19 +119,6 @@ def _trainer(
         log_every_n_steps=1,
         default_root_dir=out,
     )
-
-
-def _refuse_less_memory(stage: Stage, trainer: L.Trainer, error: Exception) -> None:
-    if trainer.world_size > 1:
-        raise TrainingStopped(
-            f"Process {trainer.global_rank} of {trainer.world_size} ran out of memory with batches of {stage.batch}, and the "
-            "others cannot go on without it. Start again with a smaller --batch."
-        ) from error
-    if stage.batch == 1:
-        raise TrainingStopped(
-            "There is not enough memory for a training step on one image of "
-            + "{}x{}. Use smaller images (--imgsz, --crop), or a smaller network.".format(*(stage.crop or ("?", "?")))
-        ) from error
 
 
 def _say_lost_worker(error: Exception) -> None:

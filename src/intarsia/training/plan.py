@@ -16,6 +16,7 @@ from torch import nn
 from intarsia.core import Batch
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.recipes import Stage
+from intarsia.training.interrupt import TrainingStopped
 from intarsia.training.loaders import to_device
 from intarsia.training.progress import duration
 from intarsia.training.schedule import make_optimizer
@@ -153,10 +154,15 @@ def measure(
 def smaller_batches(stage: Stage) -> Stage:
     """Half the batch or less, and as many more batches in an optimizer step, so that a step still sees as many images.
 
-    Args:
-        stage: with a batch of two images or more.
+    Raises:
+        TrainingStopped: the batch is one image.
     """
     batch = stage.batch or 1
+    if batch == 1:
+        raise TrainingStopped(
+            "There is not enough memory for a training step on one image of "
+            + "{}x{}. Use smaller images (--imgsz, --crop), or a smaller network.".format(*(stage.crop or ("?", "?")))
+        )
     fewer = max(count for count in range(1, batch // 2 + 1) if batch % count == 0)
     return replace(stage, batch=fewer, accumulate=stage.accumulate * (batch // fewer))
 
