@@ -67,9 +67,9 @@ def type_command(line: str) -> None:
 
 def loosely(line: str) -> str:
     """A pattern of a printed line: any figures, any spaces, and anything in place of three dots."""
-    pattern = re.escape(line.strip()).replace(r"\.\.\.", ".*")
-    pattern = re.sub(r"\d+(\\\.\d+)?", lambda _: r"\\d+(\\.\\d+)?".replace("\\\\", "\\"), pattern)
-    return re.sub(r"(\\ )+", lambda _: r"\s+", pattern)
+    kinds = {"...": ".*", "0": r"\d+(\.\d+)?", " ": r"\s+"}
+    parts = re.findall(r"\.\.\.|\d+(?:\.\d+)?|\s+|.", line.strip())
+    return "".join(kinds.get("0" if part[0].isdigit() else " " if part.isspace() else part, re.escape(part)) for part in parts)
 
 
 def promised(page: str) -> float:

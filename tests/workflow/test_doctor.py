@@ -94,9 +94,27 @@ def test_folders_that_cannot_be_written_are_said_once_each(no_trial, tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file" / "torch"))
-    faults = [fault for fault in doctor().faults if fault.startswith("The folder for")]
-    assert [fault.partition(" (")[0] for fault in faults] == ["The folder for runs/", "The folder for torch's cache"]
-    assert "cannot be written: Not a directory. Set TORCH_HOME to a folder that can be written" in faults[1]
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "file"))
+    faults = [fault for fault in doctor().faults if fault.startswith("The ")]
+    assert [fault.partition(" (")[0] for fault in faults] == ["The runs folder", "The hub cache", "The torch cache"]
+    assert "cannot be written: Not a directory. Set TORCH_HOME to a folder that can be written" in faults[2]
+
+
+def test_a_current_folder_that_cannot_be_written_is_said_once(no_trial, monkeypatch):
+    monkeypatch.setattr(doctor_module, "cannot_write", lambda place: "cannot be written: Read-only file system")
+    sentences = [fault for fault in doctor().faults if "Go to a folder of your own" in fault]
+    assert len(sentences) == 1
+    assert sentences[0].startswith("The current folder (")
+
+
+def test_a_current_folder_that_was_deleted(no_trial, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setenv("PWD", str(gone))
+    gone.rmdir()
+    (fault,) = [fault for fault in doctor().faults if "current folder" in fault]
+    assert fault == f"The current folder ({gone}) does not exist any more. Go to a folder that exists."
 
 
 def test_little_disk_and_little_memory(no_trial, monkeypatch):
@@ -107,7 +125,7 @@ def test_little_disk_and_little_memory(no_trial, monkeypatch):
     assert any(
         fault.startswith("Only 1.0 GB of memory are free for this process; training takes 2.0 GB") for fault in found.faults
     )
-    assert any("has 0.5 GB left. Go to a folder of your own" in fault for fault in found.faults)
+    assert len([fault for fault in found.faults if "has 0.5 GB left. Go to a folder of your own" in fault]) == 1
 
 
 def devices(monkeypatch, driver, *, shared=64e9, cores=4, **seen):

@@ -135,29 +135,29 @@ def _look_at_packages(found: Diagnosis) -> list[str]:
 
 
 def _look_at_folders(found: Diagnosis) -> None:
-    seen = set()
+    told = set()
     for name, path, advice in needed_folders():
+        is_current = name in ("current folder", "runs folder")
         place = next(folder for folder in (path, *path.parents) if folder.exists())
-        trouble = cannot_write(place)
-        shown = "" if name in ("current folder", "runs/") else f"{path}, "
+        trouble = "does not exist any more" if name == "current folder" and place != path else cannot_write(place)
+        found.add("folders", name, f"{'' if is_current else f'{path}, '}{'writable' if trouble is None else 'not writable'}")
+        cause: object = (place, advice)
         if trouble is None:
-            free = shutil.disk_usage(place).free
-            found.add("folders", name, f"{shown}writable, {_gigabytes(free)} free")
-            if free < LEAST_FREE:
-                trouble = f"has {_gigabytes(free)} left"
-        else:
-            found.add("folders", name, f"{shown}not writable")
-        if trouble is not None and place not in seen:  # one place, one sentence
-            found.faults.append(f"The folder for {name} ({path}) {trouble}. {advice}")
-        seen.add(place)
+            free, cause = shutil.disk_usage(place).free, place.stat().st_dev
+            found.facts["folders"][name] += f", {_gigabytes(free)} free"
+            trouble = f"has {_gigabytes(free)} left" if free < LEAST_FREE else None
+        if trouble is not None and cause not in told:  # one cause, one sentence
+            found.faults.append(f"The {name} ({path}) {trouble}. {advice}")
+            told.add(cause)
 
 
 def _try(found: Diagnosis, packages: Sequence[str], *, device: str, hub: bool) -> None:
     """Run `trial` in a process of its own and add what it says, up to where it may have broken down."""
     command = [sys.executable, "-P", "-X", "faulthandler", "-m", "intarsia.workflow.trial", *packages]
     command += ["--device", device, *(["--hub"] if hub else [])]
+    here = Path(__file__).parent  # the current folder may be gone, and Python looks for modules there
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False, cwd=here)
         said, complained, code, end = done.stdout, done.stderr, done.returncode, f"ended the process ({_exit(done.returncode)})"
     except subprocess.TimeoutExpired as error:
         said, complained, code = error.stdout or b"", error.stderr or b"", 1
@@ -177,7 +177,7 @@ def _try(found: Diagnosis, packages: Sequence[str], *, device: str, hub: bool) -
         if "training" in piece:
             _judge(found, piece["training"])
     if code != 0:
-        because = f" Its last words: {last_words[0]}" if last_words else ""
+        because = f" Its last words: {last_words[-1 if code > 0 else 0]}" if last_words else ""  # of a traceback, of a crash
         package = doing.removeprefix("importing ")
         mend = f"Install it again: pip install --force-reinstall {package}" if package != doing else "Please report this."
         found.faults.append(f"{doing.capitalize()} {end}.{because} {mend}")

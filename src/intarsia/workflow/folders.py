@@ -12,26 +12,25 @@ __all__ = ["cannot_write", "needed_folders"]
 
 def needed_folders() -> Iterator[tuple[str, Path, str]]:
     """Name, path, and what to do if it cannot be written. The caches are where their libraries look for them."""
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # it was deleted under our feet
-        here = Path(os.environ.get("PWD", "/deleted"))
     elsewhere = "Go to a folder of your own, or give --out."
-    yield "current folder", here, elsewhere
-    yield "runs/", here / "runs", elsewhere
+    try:
+        yield "current folder", Path.cwd(), elsewhere
+        yield "runs folder", Path.cwd() / "runs", elsewhere
+    except FileNotFoundError:  # deleted under our feet
+        yield "current folder", Path(os.environ.get("PWD", "/deleted")), "Go to a folder that exists."
     try:
         temporary = Path(tempfile.gettempdir())
     except FileNotFoundError:  # none can be written: name the usual one
         temporary = Path("/tmp")
-    yield "temporary files", temporary, "Set TMPDIR to a folder that can be written and has room."
+    yield "temporary folder", temporary, "Set TMPDIR to a folder that can be written and has room."
     caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     hub = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", caches / "huggingface")) / "hub"
-    yield "the hub's weights", Path(hub).expanduser(), "Set HF_HOME to a folder that can be written and has room."
+    yield "hub cache", Path(hub).expanduser(), "Set HF_HOME to a folder that can be written and has room."
     torch = Path(os.environ.get("TORCH_HOME", caches / "torch")).expanduser()
-    yield "torch's cache", torch, "Set TORCH_HOME to a folder that can be written and has room."
+    yield "torch cache", torch, "Set TORCH_HOME to a folder that can be written and has room."
     beside_code = Path(__file__).parents[1]
     numba = os.environ.get("NUMBA_CACHE_DIR") or (caches / "numba" if cannot_write(beside_code) else beside_code)
-    yield "numba's cache", Path(numba), "Set NUMBA_CACHE_DIR to a folder that can be written and has room."
+    yield "numba cache", Path(numba), "Set NUMBA_CACHE_DIR to a folder that can be written and has room."
 
 
 def cannot_write(folder: Path) -> str | None:
