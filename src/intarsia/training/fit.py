@@ -196,7 +196,9 @@ def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: 
     # Photographs; the values of other images (float, or 12 bits in 16) need not be on that scale.
     photographs = look.channels == 3 and dataset.read(dataset.splits["train"][0]).image.dtype == np.uint8
     if stage.encoder_weights != "none" and photographs:
-        mean, std = normalization(getattr(model, "imagenet", None) or spec.encoder or "")
+        trunks = (model, getattr(model, "encoder", None))
+        own = next((name for trunk in trunks if (name := getattr(trunk, "imagenet", None))), None)
+        mean, std = normalization(own or spec.encoder or "")
     return Preprocessing(mean, std, stage.imgsz)
 
 
