@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from intarsia.models import create_model
     from intarsia.workflow.check import check
     from intarsia.workflow.demo import demo
+    from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
     from intarsia.workflow.models import list_models
     from intarsia.workflow.predict import predict
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "create_model",
     "demo",
+    "doctor",
     "evaluate",
     "list_models",
     "load",
@@ -51,6 +53,7 @@ _HOMES = {
     "check": "intarsia.workflow.check",
     "create_model": "intarsia.models",
     "demo": "intarsia.workflow.demo",
+    "doctor": "intarsia.workflow.doctor",
     "evaluate": "intarsia.workflow.evaluate",
     "list_models": "intarsia.workflow.models",
     "load": "intarsia.inference",
