@@ -52,6 +52,29 @@ def test_processes_share_an_epoch_without_an_image_twice():
     assert len(set(indices)) == 10
 
 
+def test_an_epoch_is_made_of_whole_steps_unless_there_is_none():
+    """Of 11 samples each of two processes has 5: two steps of two batches of one, and one step that takes all there is."""
+    assert [len(EpochSampler(11, seed=0, world=2, step=step)) for step in (1, 2, 4, 5, 6)] == [5, 4, 4, 5, 5]
+    parts = [list(EpochSampler(11, seed=0, rank=rank, world=2, step=2)) for rank in range(2)]
+    alone = list(EpochSampler(11, seed=0, step=4))
+    assert sorted(parts[0][:2] + parts[1][:2]) == sorted(alone[:4]), "a step of two processes sees what a step of one would"
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("batch", [1, 3, 4, 16])
+def test_validation_images_are_dealt_to_all_processes_each_once(world, batch):
+    data = Squares()
+    fitted = FittedSamples(data, data.splits["train"], PLAIN)
+    dealt = []
+    for rank in range(world):
+        loaders = SegmentationData(fitted, fitted, Augmentation((16, 16)), batch=batch, seed=0)
+        loaders._process = lambda rank=rank: (rank, world)
+        mine = [key for batch in loaders.val_dataloader() for key in batch.keys]
+        assert mine, "a process without a batch would not come to where the others wait for it"
+        dealt += mine
+    assert sorted(dealt) == sorted(data.splits["train"])
+
+
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
     samples = TrainingSamples(FittedSamples(Squares(), Squares().splits["train"], PLAIN), Augmentation((16, 16)), seed=5)
     alone = samples[2, 7]
