@@ -60,7 +60,7 @@ def test_equals_the_layers_one_by_one() -> None:
             x = F.max_unpool2d(x, index, 2, output_size=size)
         border = deconv.kernel_size[0] - 1 - deconv.padding[0]
         x = F.relu(norm(F.conv2d(x, deconv.weight.flip(2, 3).transpose(0, 1), deconv.bias, padding=border)))
-    torch.testing.assert_close(network(image).logits, network.score(x), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(network(image).logits, network.score(x), rtol=1e-4, atol=1e-4)
 
 
 def test_smaller_images_are_mirrored_up_to_the_window() -> None:
@@ -80,8 +80,8 @@ def test_a_single_vector_trains_with_the_running_statistics() -> None:
 
 def test_initial_weights() -> None:
     torch.manual_seed(0)
-    network = DeconvNet(num_classes=5, width=16, fc_channels=64, window=64)
-    assert network.fc6.weight.var().item() == pytest.approx(2 / (4 * 128), rel=0.05)
+    network = DeconvNet(num_classes=5, fc_channels=64, window=64)
+    assert network.fc6.weight.var().item() == pytest.approx(2 / (4 * 512), rel=0.05)
     for layer in (network.fc6_deconv, network.decoder[0][0]):
         assert layer.weight.std().item() == pytest.approx(0.01, rel=0.02)
         assert not layer.bias.any()

@@ -49,8 +49,18 @@ def test_scores_beyond_any_probability_stay_finite() -> None:
     nn.init.constant_(network.deconvnet.score.bias, 1e4)
     nn.init.constant_(network.deconvnet.score.bias[:1], -1e4)
     nn.init.constant_(network.fcn.score.bias[:1], -1e4)
-    network.train()(torch.rand(2, 3, 64, 64)).logits.mean().backward()
+    network(torch.rand(2, 3, 64, 64)).logits.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_both_learn_each_by_itself() -> None:
+    """The combination has no part in training: the gradients of either member are those of its own loss."""
+    network, image = small().train(), torch.rand(2, 3, 64, 64)
+    network.fcn.dropout.p = 0.0
+    output = network(image)
+    assert [(head.name, head.target, head.weight) for head in output.auxiliary] == [("fcn", "label", 1.0)]
+    torch.testing.assert_close(output.logits, network.deconvnet(image).logits)
+    torch.testing.assert_close(output.auxiliary[0].logits, network.fcn(image).logits)
 
 
 @pytest.mark.parametrize("member", ["deconvnet", "fcn"])

@@ -65,6 +65,15 @@ def test_the_column_above_a_pixel() -> None:
         torch.testing.assert_close(logits[0, :, y, x], weight @ column + bias)
 
 
+@pytest.mark.parametrize("enlarge", [2, 4])
+def test_enlarged_is_the_network_on_the_enlarged_image(enlarge: Any) -> None:
+    network, plain = small(enlarge=enlarge), small()
+    image = torch.rand(1, 3, 30, 41)
+    between = [enlarge * (side - 1) + 1 for side in (30, 41)]
+    larger = plain(F.interpolate(image, size=between, mode="bilinear", align_corners=True)).logits
+    torch.testing.assert_close(network(image).logits, larger[..., ::enlarge, ::enlarge], rtol=1e-4, atol=1e-4)
+
+
 def test_a_box_has_one_fc7_and_sizes_of_caffenet() -> None:
     sizes: list[int] = []
     with torch.device("meta"):

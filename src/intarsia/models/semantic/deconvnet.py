@@ -20,6 +20,7 @@ Deviations:
       images are mirrored up to 224. The paper scales every window to 224.
     * Running statistics normalise at inference, where the reference computes them in a pass of their own. Of a single vector (one
       image of 224) no variance can be taken: it is normalised by the running statistics in training too.
+    * Narrower networks than the paper's have larger initial weights, N(0, 0.01 x 64 / width), since fewer are summed.
     * Without ImageNet weights the convolutions start from He's normal distribution.
 """
 
@@ -78,7 +79,7 @@ class DeconvNet(nn.Module):
         self.score = nn.Conv2d(width, num_classes, 1)
         for module in (self.fc6_deconv, *self.decoder.modules(), self.score):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
-                nn.init.normal_(module.weight, std=0.01)
+                nn.init.normal_(module.weight, std=0.01 * 64 / width)
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Output:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intarsia.core import Output
+from intarsia.core import Auxiliary, Output
 from intarsia.models.semantic.deconvnet import DeconvNet
 from intarsia.models.semantic.fcn import FCN
 
@@ -44,8 +44,8 @@ class EDeconvNet(nn.Module):
         in_channels: of the image.
         combine: "mean" gives the logarithm of the mean probability, so that a softmax returns that mean; "product" gives the
             product of the scores above zero, a score and no logarithm of anything.
-        learns: which member's own scores are the answer in training: "deconvnet", "fcn", or "both" for the combination. In
-            evaluation the answer is always the combination.
+        learns: who answers in training: "deconvnet", "fcn", or "both", each with scores and a loss of its own, DeconvNet as the
+            answer and FCN as a head beside it. In evaluation the answer is always the combination.
         stride: of FCN: 32, 16 or 8.
         padding: of FCN.
         width: channels of the first stage of both.
@@ -53,7 +53,7 @@ class EDeconvNet(nn.Module):
         window: of DeconvNet.
     """
 
-    TINY: ClassVar[dict[str, Any]] = {"width": 8, "fc_channels": 32, "window": 64}
+    TINY: ClassVar[dict[str, Any]] = {"width": 8, "fc_channels": 64, "window": 64}
 
     def __init__(
         self,
@@ -80,9 +80,11 @@ class EDeconvNet(nn.Module):
         self.imagenet = self.deconvnet.imagenet
 
     def forward(self, image: Tensor) -> Output:
-        if self.training and self.learns != "both":
-            alone: Output = self.deconvnet(image) if self.learns == "deconvnet" else self.fcn(image)
-            return alone
+        if self.training:
+            members = {"deconvnet": self.deconvnet, "fcn": self.fcn}
+            first, *others = (name for name in members if self.learns in (name, "both"))
+            heads = (Auxiliary(name, members[name](image).logits, "label", 1.0) for name in others)
+            return Output(members[first](image).logits, tuple(heads))
         drawn, seen = self.deconvnet(image).logits, self.fcn(image).logits  # (N, K, H, W) each
         if self.combine == "product":
             return Output(F.relu(drawn) * F.relu(seen))

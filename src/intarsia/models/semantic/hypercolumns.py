@@ -55,6 +55,8 @@ class Hypercolumns(nn.Module):
         in_channels: of the image.
         form: "semantic" or "box".
         grid: G, classifiers along each side of the box. None is 1, the only one in the semantic form, or 5.
+        enlarge: in the semantic form, how much larger than the image the trunk sees it. A box grows by its warping to 227 pixels,
+            so that the stride of 16 is small in it; so it is with 2 or 4 here.
         kernel: of the classifiers on pool2 and conv4, 3 or 1.
         trunk: "alexnet" (CaffeNet, the paper's) or "alexnet_torchvision", which has ImageNet weights.
         width: channels of CaffeNet's conv1, 96; the others, and those of torchvision's form, shrink with it.
@@ -65,7 +67,7 @@ class Hypercolumns(nn.Module):
         SettingsError: a grid in the semantic form.
     """
 
-    TINY: ClassVar[dict[str, Any]] = {"width": 24, "fc_channels": 32}
+    TINY: ClassVar[dict[str, Any]] = {"width": 24, "fc_channels": 32, "enlarge": 4}
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Hypercolumns(nn.Module):
         in_channels: int = 3,
         form: Literal["semantic", "box"] = "semantic",
         grid: int | None = None,
+        enlarge: Literal[1, 2, 4] = 1,
         kernel: Literal[3, 1] = 3,
         trunk: Literal["alexnet", "alexnet_torchvision"] = "alexnet",
         width: int = 96,
@@ -82,6 +85,7 @@ class Hypercolumns(nn.Module):
     ) -> None:
         super().__init__()
         self.box = form == "box"
+        self.enlarge = enlarge
         self.grid = grid or (5 if self.box else 1)
         if self.grid > 1 and not self.box:
             raise SettingsError(f"Hypercolumns has a grid of {grid} classifiers for a box only: choose form='box', or grid=1.")
@@ -108,15 +112,23 @@ class Hypercolumns(nn.Module):
 
     def forward(self, image: Tensor) -> Output:
         size_hw = image.shape[-2:]
-        _, _, pool2, conv4, pool5 = self.trunk(resize_bilinear(image, (BOX, BOX)) if self.box else image)
+        _, _, pool2, conv4, pool5 = self.trunk(self._seen(image))
         x = self.dropout(F.relu(self.fc6(pool5), inplace=True))  # (N, 4096, H/32 + 1, W/32 + 1), or 1 x 1 of a box
         x = self.dropout(F.relu(self.fc7(x), inplace=True))
         fine, coarse = self.score_pool2(pool2) + self.score_conv4(conv4), self.score_fc7(x)  # at stride 16; at 32
         if not self.box:
-            return Output(_enlarge(fine, 16, 0, size_hw) + _enlarge(coarse, 32, 16, size_hw))  # (N, K, H, W)
+            stride = 16 // self.enlarge
+            return Output(_enlarge(fine, stride, 0, size_hw) + _enlarge(coarse, 2 * stride, stride, size_hw))  # (N, K, H, W)
         score = resize_bilinear(fine, (MAP, MAP)) + coarse  # (N, K G G, 50, 50): a single pixel is the same everywhere
         answer = ask_grid(score.unflatten(1, (-1, self.grid**2)), own_cell=self.training)
         return Output(resize_bilinear(answer, size_hw))
+
+    def _seen(self, image: Tensor) -> Tensor:
+        """What the trunk gets: a warped box, or the image with `enlarge` - 1 pixels between any two."""
+        if self.box:
+            return resize_bilinear(image, (BOX, BOX))
+        between = [self.enlarge * (side - 1) + 1 for side in image.shape[-2:]]
+        return image if self.enlarge == 1 else resize_bilinear(image, between, align_corners=True)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Take the trunk, fc6 and fc7 of an AlexNet classifier in torchvision's names."""
