@@ -5,8 +5,10 @@
 PLAN is JSON: the name of each run, with its settings and the moments at which it is killed, one after the other. A moment is
 one of
     {"file": "last.ckpt", "nth": 2, "when": "before" | "half" | "after"}    of the second time that the file gets its name
-    {"after_s": 0.3}                                                         since the start
+    {"share": 0.3}                                                           of the seconds that the first run of the plan took
     {"file": "last.ckpt", "nth": 2, "delay_s": 0.001}                        after it begins to be written, seen from outside
+
+A run that ends before such a moment is followed by a new one in its place, so that every kill hits.
 
 Processes are forked from this one, which has imported everything and run nothing, so that a start takes no time. FOLDER/NAME.ckpt
 is a copy of the last state that a run has written, and FOLDER/NAME.txt what it said.
@@ -74,9 +76,9 @@ def run(out: Path, settings: dict, moment: dict) -> bool:
 
 
 def kill_from_outside(process: int, out: Path, moment: dict) -> None:
-    if "after_s" in moment:
+    if "share" in moment:
         started = time.monotonic()
-        wait(process, lambda: time.monotonic() - started >= moment["after_s"])
+        wait(process, lambda: time.monotonic() - started >= moment["share"] * whole_s)
     elif "delay_s" in moment:
         seen: set[str] = set()
 
@@ -98,10 +100,14 @@ def wait(process: int, until) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    whole_s = 0.0
     for name, plan in json.loads(sys.argv[2]).items():
+        out, begun = Path(sys.argv[1]) / name, time.monotonic()
         for moment in plan["kills"]:
-            ended = run(Path(sys.argv[1]) / name, plan["settings"], moment)
-            if ended and "when" in moment:
-                raise SystemExit(f"{name} ended before {moment}")
-        if not run(Path(sys.argv[1]) / name, plan["settings"], {}):
+            while run(out, plan["settings"], moment):
+                if "when" in moment:
+                    raise SystemExit(f"{name} ended before {moment}")
+                shutil.rmtree(out)
+        if not run(out, plan["settings"], {}):
             raise SystemExit(f"{name} was killed by somebody else")
+        whole_s = whole_s or time.monotonic() - begun

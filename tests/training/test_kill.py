@@ -80,7 +80,7 @@ def test_killed_before_while_and_after_its_state_is_written(tmp_path):
 def test_twenty_random_kills(tmp_path):
     """Half of them at any time, half around the writing of the state, five to a run."""
     rng = np.random.default_rng(2026)
-    kills = [{"after_s": float(rng.uniform(0, 2))} for _ in range(10)]
+    kills = [{"share": float(rng.uniform(0, 0.6))} for _ in range(10)]
     kills += [{"file": "last.ckpt", "nth": int(rng.integers(1, 3)), "delay_s": float(rng.uniform(0, 0.02))} for _ in range(10)]
     rng.shuffle(kills)
     settings = {**SETTINGS, "epochs": 12, "patience": 0}
