@@ -71,6 +71,13 @@ def test_perfect_and_empty_and_merging() -> None:
     assert len(THRESHOLDS) == 10
 
 
+def test_crowds_count_nowhere() -> None:
+    plain = boxes((0, 10), (20, 40))
+    truth = Instances(plain.masks, plain.class_id, CELL, is_crowd=np.array([False, True]))
+    scores = score_mean_precision(observe_mean_precision(boxes((0, 10), (22, 38)), truth, "a"))
+    assert (scores.mean_precision, scores.found, scores.invented, scores.missed) == (1, 1, 0, 0)
+
+
 def test_the_truth_of_real_images_is_perfect_against_itself(shared_data) -> None:
     folder = shared_data("nuclei") / "instances" / "val"
     for path in sorted(folder.glob("*.png"))[:3]:

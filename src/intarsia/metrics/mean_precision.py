@@ -3,7 +3,8 @@
 At each threshold an object of the truth is found (TP) if a predicted one has a larger IoU with it; above 0.5 at most one of
 non-overlapping objects can, so nothing has to be matched. What is left are false positives and false negatives. The precision
 TP / (TP + FP + FN) is averaged over the ten thresholds, then over images, so every image counts alike. Scores and classes of the
-objects play no part. It merges over images and processes, not over tiles, which cut objects.
+objects play no part; crowds of the truth, and predicted objects of which more than half lies on one, count nowhere. It merges
+over images and processes, not over tiles, which cut objects.
 
 Source: Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl", Nature Methods 2019.
 """
@@ -18,7 +19,7 @@ import numpy as np
 
 from intarsia.core import Array, Instances
 from intarsia.metrics._evidence import RowEvidence
-from intarsia.metrics._overlap import pairwise_iou
+from intarsia.metrics._sides import shared_without_crowds
 
 __all__ = ["MeanPrecisionEvidence", "MeanPrecisionScores", "observe_mean_precision", "score_mean_precision", "score_precisions"]
 
@@ -71,11 +72,12 @@ def observe_mean_precision(prediction: Instances, truth: Instances, key: str) ->
     Raises:
         SegmentationError: images of different sizes.
     """
-    iou = pairwise_iou(prediction.masks, truth.masks)
+    shared, area, true_area = shared_without_crowds(prediction, truth)
+    iou = shared / np.maximum(area[:, None] + true_area[None] - shared, 1)
     hits = np.array([_found(iou, threshold) for threshold in THRESHOLDS])
-    total = len(prediction) + len(truth) - hits  # TP + FP + FN
+    total = len(area) + len(true_area) - hits  # TP + FP + FN
     precision = np.divide(hits, total, out=np.ones(len(THRESHOLDS)), where=total > 0)
-    counts = [hits[0], len(prediction) - hits[0], len(truth) - hits[0]]
+    counts = [hits[0], len(area) - hits[0], len(true_area) - hits[0]]
     return MeanPrecisionEvidence(("mean precision",), (key,), np.concatenate([[1.0], precision, counts])[None])
 
 
