@@ -36,7 +36,7 @@ def test_equals_a_loop_over_windows(height: int, width: int, size: int, seed: in
 def test_equals_torch(size: tuple[int, int]) -> None:
     x = torch.randn(2, 3, *size)
     pooled, places = max_pool(x)
-    assert torch.equal(max_unpool(pooled, places), F.max_unpool2d(pooled, places.index, 2, output_size=size))
+    assert torch.equal(max_unpool(pooled, places), F.max_unpool2d(pooled, places.indices, 2, output_size=size))
 
 
 def test_what_was_pooled_comes_back_to_its_place_and_nothing_else() -> None:
@@ -62,7 +62,7 @@ def test_works_where_deterministic_algorithms_are_asked_for() -> None:
 
 def test_equal_values_and_one_pixel() -> None:
     _, places = max_pool(torch.zeros(1, 1, 2, 2))
-    assert places.index.item() == 0
+    assert places.indices.item() == 0
     pooled, places = max_pool(torch.full((1, 1, 1, 1), 3.0))
     assert max_unpool(2 * pooled, places).item() == 6
 

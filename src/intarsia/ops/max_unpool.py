@@ -13,11 +13,11 @@ __all__ = ["Places", "max_pool", "max_unpool"]
 class Places(NamedTuple):
     """Where the maxima of a pooling stood.
 
-    index: (N, C, h, w) int64, row * W + column of each maximum in its map of H x W pixels.
+    indices: (N, C, h, w) int64, row * W + column of each maximum in its map of H x W pixels.
     size_hw: H and W before the pooling.
     """
 
-    index: Tensor
+    indices: Tensor
     size_hw: tuple[int, int]
 
 
@@ -30,8 +30,8 @@ def max_pool(x: Tensor, size: int = 2) -> tuple[Tensor, Places]:
     Returns:
         The maxima, and their places for `max_unpool`.
     """
-    pooled, index = F.max_pool2d_with_indices(x, size, size, ceil_mode=True)
-    return pooled, Places(index, (x.shape[-2], x.shape[-1]))
+    pooled, indices = F.max_pool2d_with_indices(x, [size, size], [size, size], ceil_mode=True)
+    return pooled, Places(indices, (x.shape[-2], x.shape[-1]))
 
 
 def max_unpool(x: Tensor, places: Places) -> Tensor:
@@ -44,4 +44,4 @@ def max_unpool(x: Tensor, places: Places) -> Tensor:
     """
     height, width = places.size_hw
     empty = x.new_zeros(x.shape[0], x.shape[1], height * width)
-    return empty.scatter(-1, places.index.flatten(2), x.flatten(2)).unflatten(-1, (height, width))
+    return empty.scatter(-1, places.indices.flatten(2), x.flatten(2)).view(*x.shape[:2], height, width)

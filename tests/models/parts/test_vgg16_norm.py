@@ -45,7 +45,7 @@ def test_without_normalisation_it_is_vgg16(channels: int) -> None:
     torch.testing.assert_close(answer, reference(image.expand(-1, 3, -1, -1))[-1])
     assert [place.size_hw for place in places] == [(37, 50), (19, 25), (10, 13), (5, 7), (3, 4)]
     convs = trunk.stages[0](image)
-    assert torch.equal(places[0].index, max_pool(convs)[1].index)
+    assert torch.equal(places[0].indices, max_pool(convs)[1].indices)
 
 
 def test_a_stage_by_hand() -> None:

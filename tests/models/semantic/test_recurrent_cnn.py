@@ -38,11 +38,15 @@ def test_windows_of_the_paper(network: Any, windows: list[int]) -> None:
     assert sides == windows
 
 
+def conv_reads_labels(network: RecurrentCNN) -> bool:
+    return next(iter(network.convs)).in_channels == 6
+
+
 def strided(network: RecurrentCNN, window: Tensor) -> list[Tensor]:
     """The paper's way: one window, poolings that halve, the image at the resolution of the labels. Gives each map's middle."""
     image, labels, middles = window, torch.zeros(1, 3, *window.shape[-2:]), []
     for _ in range(network.runs):
-        x = torch.cat([labels, image], 1) if network.recurrent else image
+        x = torch.cat([labels, image], 1) if conv_reads_labels(network) else image
         for conv, layer in zip(network.convs, network.layers, strict=True):
             x = F.max_pool2d(conv(x), layer.pool)
             x = torch.tanh(x) if layer.tanh else x

@@ -111,7 +111,7 @@ class Hypercolumns(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Output:
-        size_hw = image.shape[-2:]
+        size_hw = (image.shape[-2], image.shape[-1])
         _, _, pool2, conv4, pool5 = self.trunk(self._seen(image))
         x = self.dropout(F.relu(self.fc6(pool5), inplace=True))  # (N, 4096, H/32 + 1, W/32 + 1), or 1 x 1 of a box
         x = self.dropout(F.relu(self.fc7(x), inplace=True))

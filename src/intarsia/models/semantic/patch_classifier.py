@@ -116,11 +116,11 @@ class PatchClassifier(nn.Module):
         cut = [_windows_border(band, 1).unfold(2, WINDOW, 1).unfold(3, WINDOW, 1) for band in self.levels(image)]
         pixels = torch.cartesian_prod(*(torch.arange(side, device=image.device) for side in (count, height, width)))
         scores = []
-        for index, row, column in (chunk.unbind(1) for chunk in pixels.split(batch)):
+        for index, row, column in (chunk.unbind(1) for chunk in torch.split(pixels, batch)):
             windows = [band[index, :, row >> level, column >> level] for level, band in enumerate(cut)]  # (batch, C, 46, 46) each
             columns = [self.features(window, dense=False) for window in windows]  # (batch, 256, 1, 1)
             scores.append(self.classify(torch.cat(columns, dim=1)).flatten(1))
-        return torch.cat(scores).unflatten(0, (count, height, width)).movedim(-1, 1)
+        return torch.cat(scores).view(count, height, width, -1).movedim(-1, 1)
 
 
 class _Features(nn.Module):
@@ -136,12 +136,11 @@ class _Features(nn.Module):
         self.third = _Conv(second, second // 2 if sparse else second, third)
 
     def forward(self, x: Tensor, *, dense: bool) -> Tensor:
-        """With `dense`, poolings keep every place, and what follows steps over the places between: the same windows, at each
-        pixel.
+        """With `dense`, poolings keep every place and what follows steps over those between: the same windows, at each pixel.
 
         tanh comes after pooling, for the same values from a quarter of the work.
         """
-        parts = zip(self.first, x.split(list(self.split), dim=1), strict=True)
+        parts = zip(self.first, torch.split(x, list(self.split), dim=1), strict=True)
         pooled = _pool(torch.cat([conv(part) for conv, part in parts], dim=1), 1, dense)
         pooled = _pool(self.second(pooled.tanh(), 2 if dense else 1), 2, dense)
         feature: Tensor = self.third(pooled.tanh(), 4 if dense else 1)

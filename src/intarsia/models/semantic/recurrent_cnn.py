@@ -70,7 +70,7 @@ class RecurrentCNN(nn.Module):
         SettingsError: CNN1, which does not read labels, more than once.
     """
 
-    TINY: ClassVar[dict[str, Any]] = {"maps": (4, 8)}
+    TINY: ClassVar[dict[str, Any]] = {"maps": (4, 8), "losses": "last"}
 
     def __init__(
         self,
@@ -85,18 +85,15 @@ class RecurrentCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.runs = runs or RUNS[network]
-        self.recurrent = network != "cnn1"
-        if self.runs > 1 and not self.recurrent:
+        recurrent = network != "cnn1"
+        if self.runs > 1 and not recurrent:
             raise SettingsError(f"CNN1 reads no labels and runs once; {runs} runs were asked for. CNN2 and CNN3 can run again.")
-        self.num_classes = num_classes
         self.feed = feed
         self.losses = losses
         self.layers = NETWORKS[network]
-        channels = (in_channels + num_classes * self.recurrent, *maps, num_classes)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, layer.kernel)
-            for (before, after), layer in zip(itertools.pairwise(channels), self.layers, strict=True)
-        )
+        channels = (in_channels + num_classes * recurrent, *maps, num_classes)
+        pairs = zip(itertools.pairwise(channels), self.layers, strict=True)
+        self.convs = nn.ModuleList(_Conv(*pair, layer.kernel) for pair, layer in pairs)
         self.stride, self.reach = _geometry(self.layers)
 
     def forward(self, image: Tensor) -> Output:
@@ -104,14 +101,13 @@ class RecurrentCNN(nn.Module):
         reaches = [self.reach * self.stride**run for run in range(self.runs)]
         border = sum(reaches)
         image = reflect_border(image, top=border, bottom=border, left=border, right=border)
-        labels = image.new_zeros(len(image), self.num_classes, *image.shape[-2:])
-        answers = []
+        answers: list[Tensor] = []
+        seen = image  # the first run's labels are zero
         for run, reach in enumerate(reaches):
-            seen = torch.cat([labels, image], dim=1) if self.recurrent else image
             score = self._run(seen, self.stride**run)
             border -= reach
             image = crop(image, score.shape[-2:], reach)
-            labels = score.softmax(1) if self.feed == "softmax" else score
+            seen = torch.cat([score.softmax(1) if self.feed == "softmax" else score, image], dim=1)
             answers.append(crop(score, size, border))  # (N, K, H, W)
         *before, last = answers
         heads = [Auxiliary(f"run{run}", score, "label", 1.0) for run, score in enumerate(before, 1)]
@@ -120,12 +116,19 @@ class RecurrentCNN(nn.Module):
     def _run(self, x: Tensor, step: int) -> Tensor:
         """The network on a map of which one in `step` pixels belongs to a window, for all windows at once."""
         for conv, layer in zip(self.convs, self.layers, strict=True):
-            x = F.conv2d(x, conv.weight, conv.bias, dilation=step)
+            x = conv(x, step)
             if layer.pool > 1:
                 x = F.max_pool2d(x, layer.pool, stride=1, dilation=step)
                 step *= layer.pool
             x = x.tanh() if layer.tanh else x
         return x
+
+
+class _Conv(nn.Conv2d):
+    """A convolution of any dilation. Channels that come first, the labels, may be left out where they are zero."""
+
+    def forward(self, input: Tensor, dilation: int = 1) -> Tensor:  # noqa: A002
+        return F.conv2d(input, self.weight[:, -input.shape[1] :], self.bias, dilation=dilation)
 
 
 def _geometry(layers: tuple[_Layer, ...]) -> tuple[int, int]:
