@@ -5,7 +5,7 @@ Farabet, Couprie, Najman, LeCun: Learning Hierarchical Features for Scene Labeli
 Idea: a classifier of windows becomes a segmenter when a window is put around every pixel. Windows of one size cut from three
 levels of a pyramid, read by one network with the same weights, show the pixel with little, more and much around it. Neighbouring
 windows share nearly all of their arithmetic: run as convolutions over whole levels, the network gives the same numbers as window
-by window, hundreds of times faster.
+by window, many times faster.
 
     image -> YUV -> Laplacian pyramid -> local contrast -.
           ,----------------------------------------------'
