@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import cohen_kappa_score, confusion_matrix, f1_score, jaccard_score
 
 from intarsia.core import ClassSpace, ClassSpaceError, LabelMap, SegmentationError, SettingsError
 from intarsia.metrics import _count
@@ -59,6 +59,9 @@ def test_scores_by_hand() -> None:
     assert scores.recall[:2].tolist() == [2 / 3, 2 / 3]
     assert scores.f1[:2].tolist() == [4 / 5, 4 / 6]
     assert scores.mean_f1 == pytest.approx((4 / 5 + 4 / 6) / 2)
+    # Chance: 3/6 of the pixels are a and 2/6 are taken for a; 3/6 are b and 3/6 taken for b.
+    chance = 1 / 2 * 2 / 6 + 1 / 2 * 3 / 6
+    assert scores.kappa == pytest.approx((4 / 6 - chance) / (1 - chance))
     assert scores.share_scored == 6 / 8
     assert scores.truth_pixels.tolist() == [3, 3, 0]
 
@@ -92,6 +95,7 @@ def test_counts_and_scores_equal_sklearn() -> None:
     assert np.array_equal(evidence.pooled[:, :-1], confusion_matrix(truth[valid], prediction[valid], labels=labels))
     np.testing.assert_allclose(scores.iou, jaccard_score(truth[valid], prediction[valid], labels=labels, average=None))
     np.testing.assert_allclose(scores.f1, f1_score(truth[valid], prediction[valid], labels=labels, average=None))
+    assert scores.kappa == pytest.approx(cohen_kappa_score(truth[valid], prediction[valid]))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
@@ -152,6 +156,13 @@ def test_properties(data: st.DataObject) -> None:
         assert ((values >= 0) & (values <= 1) | np.isnan(values)).all()
     itself = score_confusion(observe_confusion(truth, truth, "image"))
     assert np.isnan(itself.miou) or itself.miou == itself.pixel_accuracy == itself.fwiou == 1
+
+
+def test_kappa_of_chance_is_0_and_of_one_class_undefined() -> None:
+    truth, prediction = (LabelMap(np.array([row], np.uint8), space(2)) for row in ([0, 0, 1, 1], [0, 1, 0, 1]))
+    assert score_confusion(observe_confusion(prediction, truth, "image")).kappa == 0
+    same = LabelMap(np.zeros((2, 2), np.uint8), space(2))
+    assert math.isnan(score_confusion(observe_confusion(same, same, "image")).kappa)
 
 
 def test_merging_is_concatenation_and_tiles_add_up_to_the_image() -> None:

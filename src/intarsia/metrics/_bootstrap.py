@@ -80,7 +80,7 @@ def bootstrap(
 
     Rows of one key (annotators, tiles) are drawn together, since they are not independent. A resample in which a score is
     undefined, say a class that none of its images contains, does not count for that score. Frames of one video are alike, so for
-    them the intervals are too narrow; nothing in the evidence tells.
+    them the intervals are too narrow; nothing in the evidence tells. Frames that are given one key are drawn together.
 
     Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; percentile method.
 

@@ -1,4 +1,4 @@
-"""Pooled confusion: pixel accuracy, mean accuracy, IoU of each class, mIoU, frequency-weighted IoU, F1, precision, recall.
+"""Pooled confusion: pixel and mean accuracy, IoU of each class, mIoU, frequency-weighted IoU, F1, precision, recall, kappa.
 
 Pixels of all images are counted together before anything is divided, as the benchmarks do (PASCAL VOC, Cityscapes), so an image
 counts by its area and a small image cannot decide a class. The evidence keeps one row for each image, which makes intervals over
@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from intarsia.core import Array, ClassSpace, ClassSpaceError, LabelMap, SegmentationError, SettingsError
+from intarsia.core import Array, ClassSpace, LabelMap, SegmentationError, SettingsError
+from intarsia.metrics._pairing import need_same_classes, shared_classes
+from intarsia.metrics._scores import mean_defined, ratio
 
 __all__ = [
     "ConfusionEvidence",
@@ -64,7 +66,7 @@ class ConfusionEvidence:
             raise SettingsError("There is no evidence to merge: nothing was observed.")
         classes = parts[0].classes
         for part in parts[1:]:
-            _need_same_classes(part.classes, classes, "Evidence of two class spaces does not merge")
+            need_same_classes(part.classes, classes, "Evidence of two class spaces does not merge")
         return ConfusionEvidence(
             classes,
             tuple(key for part in parts for key in part.keys),
@@ -99,7 +101,7 @@ class ConfusionEvidence:
 
 @dataclass(frozen=True, eq=False)
 class ConfusionScores:
-    """Scores of pixels pooled over images, each in [0, 1]; NaN where nothing defines one.
+    """Scores of pixels pooled over images, each in [0, 1], kappa in [-1, 1]; NaN where nothing defines one.
 
     Args:
         classes: the K classes.
@@ -108,6 +110,7 @@ class ConfusionScores:
         miou: mean IoU over the classes that the truth or the prediction contains.
         fwiou: mean IoU weighted by each class's share of the truth.
         mean_f1: mean F1 over the same classes as `miou`.
+        kappa: agreement beyond chance, (accuracy - c) / (1 - c) with c the accuracy of labels drawn by the shares of both sides.
         iou: (K,) right / (truth + predicted - right).
         f1: (K,) 2 right / (truth + predicted), which is also the Dice score.
         precision: (K,) right / predicted.
@@ -123,6 +126,7 @@ class ConfusionScores:
     miou: float
     fwiou: float
     mean_f1: float
+    kappa: float
     iou: Array
     f1: Array
     precision: Array
@@ -133,7 +137,7 @@ class ConfusionScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
-        of_all = ("pixel_accuracy", "mean_accuracy", "miou", "fwiou", "mean_f1", "share_scored")
+        of_all = ("pixel_accuracy", "mean_accuracy", "miou", "fwiou", "mean_f1", "kappa", "share_scored")
         of_class = ("iou", "f1", "precision", "recall")
         return {
             "pooling": "pixels of all images counted together",
@@ -165,19 +169,11 @@ def observe_confusion(prediction: LabelMap, truth: LabelMap, key: str) -> Confus
         SegmentationError: regions without classes, sizes that differ, or an id that is no class.
         ClassSpaceError: other classes.
     """
-    if prediction.classes is None or truth.classes is None:
-        side = "prediction" if prediction.classes is None else "truth"
-        raise SegmentationError(f"{key}: the {side} is made of regions without classes, so no class can be scored.")
-    _need_same_classes(prediction.classes, truth.classes, f"{key}: prediction and truth do not share their classes")
-    if prediction.size_hw != truth.size_hw:
-        raise SegmentationError(
-            f"{key}: the prediction is {prediction.size_hw[0]} x {prediction.size_hw[1]} pixels (height x width) and the truth "
-            f"{truth.size_hw[0]} x {truth.size_hw[1]}. Score at the size of the truth: resize the scores before the decision."
-        )
     from intarsia.metrics._count import count_pairs
 
-    classes = truth.classes
-    counts = count_pairs(truth.ids, prediction.ids, len(classes), classes.ignore_id, prediction.classes.ignore_id)
+    classes = shared_classes(prediction, truth, key)
+    void = (prediction.classes or classes).ignore_id
+    counts = count_pairs(truth.ids, prediction.ids, len(classes), classes.ignore_id, void)
     if counts.sum() != truth.ids.size:
         for side, segmentation in (("truth", truth), ("prediction", prediction)):
             _refuse_strays(segmentation.ids, segmentation.classes or classes, f"{key}: the {side}")
@@ -198,6 +194,7 @@ def score_confusion(evidence: ConfusionEvidence) -> ConfusionScores:
         miou=float(scores["miou"]),
         fwiou=float(scores["fwiou"]),
         mean_f1=float(scores["mean_f1"]),
+        kappa=float(scores["kappa"]),
         iou=scores["iou"],
         f1=scores["f1"],
         precision=scores["precision"],
@@ -211,44 +208,27 @@ def score_confusion(evidence: ConfusionEvidence) -> ConfusionScores:
 def score_tallies(tallies: Array) -> Mapping[str, Array]:
     """Scores from tallies (..., 3, K), by the names of `ConfusionScores`: (...) each, or (..., K) for those of a class."""
     right, truth, predicted = np.moveaxis(np.asarray(tallies, np.float64), -2, 0)
-    iou = _ratio(right, truth + predicted - right)
-    f1 = _ratio(2 * right, truth + predicted)
-    recall = _ratio(right, truth)
+    pixels, all_right = truth.sum(-1), right.sum(-1)
+    by_chance = (truth * predicted).sum(-1)  # times 1 / pixels^2
+    iou = ratio(right, truth + predicted - right)
+    f1 = ratio(2 * right, truth + predicted)
+    recall = ratio(right, truth)
     return {
-        "pixel_accuracy": _ratio(right.sum(-1), truth.sum(-1)),
-        "mean_accuracy": _mean(recall),
-        "miou": _mean(iou),
-        "fwiou": _ratio(np.where(truth > 0, truth * iou, 0.0).sum(-1), truth.sum(-1)),
-        "mean_f1": _mean(f1),
+        "pixel_accuracy": ratio(all_right, pixels),
+        "mean_accuracy": mean_defined(recall),
+        "miou": mean_defined(iou),
+        "fwiou": ratio(np.where(truth > 0, truth * iou, 0.0).sum(-1), pixels),
+        "mean_f1": mean_defined(f1),
+        "kappa": ratio(all_right * pixels - by_chance, pixels**2 - by_chance),
         "iou": iou,
         "f1": f1,
-        "precision": _ratio(right, predicted),
+        "precision": ratio(right, predicted),
         "recall": recall,
     }
 
 
-def _ratio(part: Array, whole: Array) -> Array:
-    """`part / whole`, NaN where `whole` is 0."""
-    ratio = np.full(np.shape(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
-
-
-def _mean(values: Array) -> Array:
-    """Mean over the last axis without NaN; NaN where nothing is left."""
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1))
-
-
 def _plain(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
-
-
-def _need_same_classes(one: ClassSpace, other: ClassSpace, what: str) -> None:
-    if one.names != other.names:
-        raise ClassSpaceError(
-            f"{what}: {', '.join(one.names)} against {', '.join(other.names)}. The same names in the same order are needed."
-        )
 
 
 def _refuse_strays(ids: Array, classes: ClassSpace, where: str) -> None:

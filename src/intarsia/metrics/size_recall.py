@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from intarsia.core import Array, ClassSpace, ClassSpaceError, LabelMap, SegmentationError, SettingsError
+from intarsia.core import Array, ClassSpace, LabelMap, SegmentationError, SettingsError
+from intarsia.metrics._pairing import need_same_classes, shared_classes
+from intarsia.metrics._scores import ratio
 
 __all__ = ["SizeRecallEvidence", "SizeRecallScores", "observe_size_recall", "score_size_recall"]
 
@@ -59,7 +61,7 @@ class SizeRecallEvidence:
         if not parts:
             raise SettingsError("There is no evidence to merge: nothing was observed.")
         for part in parts[1:]:
-            _need_same_classes(part.classes, parts[0].classes, "Evidence of two class spaces does not merge")
+            need_same_classes(part.classes, parts[0].classes, "Evidence of two class spaces does not merge")
         keys = tuple(key for part in parts for key in part.keys)
         return SizeRecallEvidence(parts[0].classes, keys, np.concatenate([part.counts for part in parts]))
 
@@ -81,12 +83,12 @@ class SizeRecallScores:
     @property
     def recall(self) -> Array:
         """(K, 3) in [0, 1]; NaN where the truth has no segment of that class and size."""
-        return _ratio(self.found, self.segments)
+        return ratio(self.found, self.segments)
 
     @property
     def recall_of_all(self) -> Array:
         """(3,), the segments of all classes together."""
-        return _ratio(self.found.sum(0), self.segments.sum(0))
+        return ratio(self.found.sum(0), self.segments.sum(0))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a recall that is undefined is None. `from_dict` reads it back."""
@@ -125,16 +127,7 @@ def observe_size_recall(prediction: LabelMap, truth: LabelMap, key: str) -> Size
     from skimage import measure
 
     label: Callable[..., Array] = measure.label
-    classes = truth.classes
-    if classes is None or prediction.classes is None:
-        side = "truth" if classes is None else "prediction"
-        raise SegmentationError(f"{key}: the {side} is made of regions without classes, so no class can be scored.")
-    _need_same_classes(prediction.classes, classes, f"{key}: prediction and truth do not share their classes")
-    if prediction.size_hw != truth.size_hw:
-        raise SegmentationError(
-            f"{key}: the prediction is {prediction.size_hw[0]} x {prediction.size_hw[1]} pixels (height x width) and the truth "
-            f"{truth.size_hw[0]} x {truth.size_hw[1]}. Score at the size of the truth: resize the scores before the decision."
-        )
+    classes = shared_classes(prediction, truth, key)
     ids = np.where(truth.ids == classes.ignore_id, -1, truth.ids.astype(np.int32))
     segments = label(ids, background=-1, connectivity=2)
     area = np.bincount(segments.ravel())
@@ -151,16 +144,3 @@ def score_size_recall(evidence: SizeRecallEvidence) -> SizeRecallScores:
     """The pooled recall of the evidence."""
     total = evidence.counts.sum(0)
     return SizeRecallScores(evidence.classes, total[..., 0], total[..., 1])
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    ratio = np.full(np.shape(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
-
-
-def _need_same_classes(one: ClassSpace, other: ClassSpace, what: str) -> None:
-    if one.names != other.names:
-        raise ClassSpaceError(
-            f"{what}: {', '.join(one.names)} against {', '.join(other.names)}. The same names in the same order are needed."
-        )
