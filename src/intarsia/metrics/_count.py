@@ -17,7 +17,7 @@ from numba import config, njit
 
 from intarsia.core import Array
 
-__all__ = ["count_pairs"]
+__all__ = ["THREADS", "count_pairs", "cuts", "in_threads"]
 
 THREADS: int = getattr(config, "NUMBA_NUM_THREADS", 1)  # the cores, or what the user set by the variable of this name
 PIXELS_PER_THREAD = 1 << 22  # a millisecond of work; with less, waiting for a busy core costs more than it saves
@@ -49,8 +49,8 @@ def count_pairs(truth: Array, prediction: Array, classes: int, truth_ignore: int
     if _is_packed(truth) and _is_packed(prediction):
         flat_truth, flat_prediction = truth.reshape(-1), prediction.reshape(-1)
         tables = np.zeros((threads, 4 * BYTE_TABLE), np.uint32)
-        parts = _cuts(truth.size, threads, multiple=8)
-        _in_threads(_count_bytes, [(flat_truth[p], flat_prediction[p], tables[i]) for i, p in enumerate(parts)])
+        parts = cuts(truth.size, threads, multiple=8)
+        in_threads(_count_bytes, [(flat_truth[p], flat_prediction[p], tables[i]) for i, p in enumerate(parts)])
         pairs = tables.reshape(-1, BYTE_TABLE)[:, : 256 * 256].reshape(-1, 256, 256)
         rows, row_ids = _byte_ids(classes, truth_ignore)
         columns, column_ids = _byte_ids(classes, prediction_ignore)
@@ -60,8 +60,8 @@ def count_pairs(truth: Array, prediction: Array, classes: int, truth_ignore: int
     side = classes + 2
     tables = np.zeros((threads, 4 * (side * side + PAD)), np.uint32)
     ids = (classes, truth_ignore, prediction_ignore)
-    parts = _cuts(truth.shape[0], threads)
-    _in_threads(_count_any, [(truth[p], prediction[p], *ids, tables[i]) for i, p in enumerate(parts)])
+    parts = cuts(truth.shape[0], threads)
+    in_threads(_count_any, [(truth[p], prediction[p], *ids, tables[i]) for i, p in enumerate(parts)])
     counts: Array = tables.reshape(-1, side * side + PAD)[:, : side * side].sum(0, dtype=np.int64).reshape(side, side)
     return counts[:-1, :-1]
 
@@ -138,13 +138,13 @@ def _byte_ids(classes: int, ignore: int) -> tuple[Array, Array]:
     return rows, ids[rows]
 
 
-def _cuts(length: int, parts: int, multiple: int = 1) -> list[slice]:
+def cuts(length: int, parts: int, multiple: int = 1) -> list[slice]:
     """`parts` slices of nearly equal length that begin at multiples of `multiple`."""
     edges = [length * part // parts // multiple * multiple for part in range(parts)] + [length]
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _in_threads(function: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:
+def in_threads(function: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:
     """Run calls side by side. Threads of our own: numba's parallel loops cannot be entered from two threads at a time."""
     threads = [Thread(target=function, args=arguments) for arguments in calls[1:]]
     for thread in threads:
