@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from intarsia.ops.transposed_bilinear import TransposedBilinear, bilinear_kernel, fill_bilinear_, transposed_bilinear
+from intarsia.ops.transposed_bilinear import (
+    TransposedBilinear,
+    bilinear_kernel,
+    fill_bilinear_,
+    interpolate_transposed,
+    transposed_bilinear,
+)
 
 
 def test_kernels_by_hand() -> None:
@@ -63,3 +69,13 @@ def test_frozen_upsampling_is_neither_parameter_nor_state() -> None:
 def test_gradient() -> None:
     x = torch.randn(1, 2, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: transposed_bilinear(x, 2), x)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 7])
+def test_interpolation_by_a_transposed_convolution_is_exact_up_to_the_border(factor: int) -> None:
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    expected = F.interpolate(x, scale_factor=factor, mode="bilinear")
+    torch.testing.assert_close(interpolate_transposed(x, factor), expected, rtol=0, atol=1e-6)  # the kernel is float32
+    aligned = F.interpolate(x, size=(3 * factor + 1, 4 * factor + 1), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(interpolate_transposed(x, factor, align_corners=True), aligned, rtol=0, atol=1e-6)
+    assert interpolate_transposed(x[..., :1, :1], factor).shape[-2:] == (factor, factor)

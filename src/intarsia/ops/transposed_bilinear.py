@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["TransposedBilinear", "bilinear_kernel", "fill_bilinear_", "transposed_bilinear"]
+__all__ = ["TransposedBilinear", "bilinear_kernel", "fill_bilinear_", "interpolate_transposed", "transposed_bilinear"]
 
 
 def bilinear_kernel(size: int) -> Tensor:
@@ -39,6 +39,21 @@ def transposed_bilinear(x: Tensor, stride: int, size: int | None = None) -> Tens
     """
     kernel = bilinear_kernel(size or 2 * stride).to(x)
     return F.conv_transpose2d(x, kernel.expand(x.shape[1], 1, -1, -1), stride=stride, groups=x.shape[1])
+
+
+def interpolate_transposed(x: Tensor, factor: int, *, align_corners: bool = False) -> Tensor:
+    """Bilinear interpolation of maps (N, C, h, w) by a transposed convolution, equal to `resize_bilinear` up to rounding.
+
+    With aligned corners, the kernel of size 2 * factor - 1 meets the pixels, and the result is ((h - 1) * factor + 1, ...) large.
+    Else it is (h * factor, ...) large: the kernel of size 2 * factor (odd factors: 2 * factor - 1) is right in the interior, and
+    at the border as well after the map's edge was replicated by one pixel.
+    """
+    if align_corners:
+        full, cut = transposed_bilinear(x, factor, 2 * factor - 1), factor - 1
+    else:
+        edged = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        full, cut = transposed_bilinear(edged, factor, 2 * factor - factor % 2), (3 * factor - factor % 2) // 2
+    return full[..., cut : full.shape[-2] - cut, cut : full.shape[-1] - cut]
 
 
 class TransposedBilinear(nn.Module):
