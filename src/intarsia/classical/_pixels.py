@@ -6,7 +6,7 @@ import numpy as np
 
 from intarsia.core import Array
 
-__all__ = ["as_byte_color", "as_gray", "as_lab", "as_unit_range"]
+__all__ = ["as_byte_color", "as_features", "as_gray", "as_lab", "as_unit_range"]
 
 
 def as_unit_range(image: Array) -> Array:
@@ -41,3 +41,16 @@ def as_lab(image: Array) -> Array:
     from skimage.color import rgb2lab
 
     return np.asarray(rgb2lab(pixels), np.float32)
+
+
+def as_features(image: Array, position: float) -> Array:
+    """(H * W, C + 2) float64 colour in [0, 1] (CIELAB / 100 of colour images), then row and column.
+
+    Args:
+        image: (H, W, C).
+        position: what the diagonal of the image counts for, where black to white is 1; 0 leaves position without effect.
+    """
+    height, width = image.shape[:2]
+    rows, columns = np.mgrid[:height, :width] * (position / np.hypot(height, width))
+    colors = as_lab(image).astype(np.float64) / 100
+    return np.concatenate([colors, rows[..., None], columns[..., None]], 2).reshape(height * width, -1)
