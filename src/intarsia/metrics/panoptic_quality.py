@@ -67,7 +67,7 @@ def observe_panoptic_quality(prediction: Panoptic, truth: Panoptic, key: str) ->
         SegmentationError: another size, or ids that the segments do not list.
     """
     counts, predicted, true = _count(prediction, truth, key)
-    last = {int(class_id): index for index, class_id in enumerate(true.class_id) if true.crowd[index]}
+    last = {int(true.class_id[index]): index for index in np.flatnonzero(true.crowd)}
     excuses = np.isin(np.arange(len(true.crowd)), list(last.values()))
     no_crowd = np.zeros(len(predicted.crowd), np.bool_)
     tallies = _tally(counts, _Side(predicted.class_id, no_crowd, no_crowd), true._replace(excuses=excuses), len(truth.classes))

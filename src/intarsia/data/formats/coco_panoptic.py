@@ -1,0 +1,128 @@
+"""COCO panoptic: a JSON file for many images, and a folder with a PNG of segment ids for each, id = R + 256 G + 65536 B, 0 void.
+
+See https://cocodataset.org, "format-data", panoptic segmentation. The folder is called as the file without `.json` unless another
+is given. Predictions may leave the categories out, which are then those of the truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from intarsia.core import ClassSpace, DataError, Panoptic, Segment, SegmentationClass, SegmentationError, default_color
+from intarsia.data.formats._files import read_bytes, write_bytes
+from intarsia.data.formats._masks import read_mask_values
+from intarsia.data.formats.image import write_image
+
+__all__ = ["CocoPanopticFile", "read_coco_panoptic", "write_coco_panoptic"]
+
+
+@dataclass(frozen=True)
+class CocoPanopticFile:
+    """The segments of many images, whose PNG files are read one at a time.
+
+    Args:
+        path: the JSON file.
+        folder: where the PNG files are.
+        classes: the categories, in the order of the file.
+        category_ids: the id of each class in the file.
+        segments: file name of each PNG, to its segments.
+    """
+
+    path: Path
+    folder: Path
+    classes: ClassSpace
+    category_ids: tuple[int, ...]
+    segments: Mapping[str, tuple[Segment, ...]]
+
+    def read(self, name: str) -> Panoptic:
+        """The map in the PNG file `name`.
+
+        Raises:
+            DataError: a file that cannot be read, or ids that the JSON file does not list for it.
+        """
+        values = read_mask_values(self.folder / name).values
+        ids = values.astype(np.int32) @ np.array([1, 256, 65536], np.int32) if values.ndim == 3 else values
+        try:
+            return Panoptic(ids, self.segments[name], self.classes)
+        except SegmentationError as error:
+            raise DataError(f"{self.folder / name} does not fit {self.path}: {error}") from error
+
+
+def read_coco_panoptic(
+    path: str | Path, folder: str | Path | None = None, *, truth: CocoPanopticFile | None = None
+) -> CocoPanopticFile:
+    """Read the JSON file; of the PNG files, only that they are there.
+
+    Args:
+        path: the JSON file.
+        folder: of the PNG files; None: beside the JSON file and called like it.
+        truth: whose categories the ids mean, for predictions; they are needed where the file has none.
+
+    Raises:
+        DataError: a file that cannot be read, another form, a category that is not declared, or missing PNG files.
+    """
+    path = Path(path)
+    folder = path.with_suffix("") if folder is None else Path(folder)
+    try:
+        content = json.loads(read_bytes(path))
+        if truth is None and "categories" not in content:
+            raise DataError(f"{path} does not say its categories; read it beside the truth that does.")
+        if truth is None:
+            declared = [
+                SegmentationClass(str(c["name"]), tuple(c.get("color", default_color(i))), is_thing=bool(c.get("isthing", False)))
+                for i, c in enumerate(content["categories"])
+            ]
+            classes = ClassSpace(tuple(declared), ignore_id=255 if len(declared) <= 255 else 65535)
+            category_ids = tuple(int(c["id"]) for c in content["categories"])
+        else:
+            classes, category_ids = truth.classes, truth.category_ids
+        index_of = {number: index for index, number in enumerate(category_ids)}
+        segments = {
+            str(image["file_name"]): tuple(
+                Segment(int(s["id"]), index_of[s["category_id"]], float(s.get("score", 1.0)), bool(s.get("iscrowd", False)))
+                for s in image["segments_info"]
+            )
+            for image in content["annotations"]
+        }
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no file of COCO panoptic segments ({type(error).__name__}: {error}). Expected: "
+            '{"categories": [...], "annotations": [{"file_name": "x.png", "segments_info": [{"id": 1, "category_id": 1}]}]}.'
+        ) from error
+    missing = [name for name in segments if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"{path} names {len(missing)} PNG files that are not in {folder}: {', '.join(missing[:6])}.")
+    return CocoPanopticFile(path, folder, classes, category_ids, segments)
+
+
+def write_coco_panoptic(path: str | Path, maps: Mapping[str, Panoptic], classes: ClassSpace) -> Path:
+    """Write the JSON file, and the folder of PNG files beside it; image ids count from 1, and so do category ids.
+
+    Raises:
+        SegmentationError: an id above 2**24 - 1.
+    """
+    path = Path(path)
+    annotations = []
+    for image_id, (name, panoptic) in enumerate(maps.items(), 1):
+        highest = int(panoptic.ids.max(initial=0))
+        if highest >= 2**24:
+            raise SegmentationError(f"{name}: the segment id {highest} does not fit three bytes; {2**24 - 1} is the highest.")
+        colors = panoptic.ids[..., None].astype(np.int32) >> np.array([0, 8, 16]) & 255
+        write_image(path.with_suffix("") / name, colors.astype(np.uint8))
+        segments = []
+        for s in panoptic.segments:
+            area = int(np.count_nonzero(panoptic.ids == s.id))
+            entry = {"id": s.id, "category_id": s.class_id + 1, "area": area, "iscrowd": int(s.is_crowd), "score": s.score}
+            segments.append(entry)
+        annotations.append({"image_id": image_id, "file_name": name, "segments_info": segments})
+    categories = [
+        {"id": index, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
+        for index, c in enumerate(classes.classes, 1)
+    ]
+    write_bytes(path, json.dumps({"annotations": annotations, "categories": categories}).encode())
+    return path
