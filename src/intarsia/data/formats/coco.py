@@ -18,7 +18,7 @@ from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances
 from intarsia.core.rle import crop_of_runs, rle_text, runs_of_mask, runs_of_text
 from intarsia.data.formats._files import read_bytes, write_bytes
 
-__all__ = ["CocoFile", "read_coco", "write_coco"]
+__all__ = ["read_coco", "CocoFile", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
 
 FORM = '{"images": [...], "categories": [...], "annotations": [...]}, or a list of results read beside such a truth'
 

@@ -18,7 +18,7 @@ from intarsia.data.formats._files import read_bytes, write_bytes
 from intarsia.data.formats._masks import read_mask_values
 from intarsia.data.formats.image import write_image
 
-__all__ = ["CocoPanopticFile", "read_coco_panoptic", "write_coco_panoptic"]
+__all__ = ["read_coco_panoptic", "CocoPanopticFile", "write_coco_panoptic"]  # noqa: RUF022 - the catalogue offers the first
 
 
 @dataclass(frozen=True)
