@@ -37,7 +37,7 @@ def bands(marks: Array, width: int) -> Array:
     """Pixels within `width` - 1 steps of an edge, along rows, columns and diagonals: what `width` erosions take away.
 
     Args:
-        marks: (H, W) uint8 from `edges` with corners.
+        marks: (H, W) uint8 from `edges` with corners; written over.
         width: at least 1.
 
     Returns:
@@ -48,8 +48,7 @@ def bands(marks: Array, width: int) -> Array:
     import cv2
 
     side = 2 * width - 1
-    band: Array = cv2.dilate(marks, np.ones((side, side), np.uint8))
-    return band
+    return np.asarray(cv2.dilate(marks, np.ones((side, side), np.uint8), dst=marks))
 
 
 def count_in_bands(truth: Array, prediction: Array, true_band: Array, predicted_band: Array, ignored: int, classes: int) -> Array:
