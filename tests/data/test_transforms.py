@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intarsia.data.transforms import Augmentation, jitter_color, scale_and_crop
+from intarsia.data.transforms import Augmentation, ColorShift, scale_and_crop, shift_color
 
 
 def ramp(height, width):
@@ -63,7 +63,7 @@ def test_same_generator_same_result_and_flips_go_together():
 def test_color_keeps_dtype_and_range_and_does_not_write_in_place(dtype, channels):
     image = (np.random.default_rng(0).random((9, 9, channels)) * 200).astype(dtype)
     before = image.copy()
-    changed = jitter_color(image, 0.5, np.random.default_rng(1))
+    changed = shift_color(image, ColorShift.draw(0.5, channels, np.random.default_rng(1)))
     assert changed.dtype == dtype
     assert changed.shape == image.shape
     assert np.array_equal(image, before)
@@ -72,4 +72,5 @@ def test_color_keeps_dtype_and_range_and_does_not_write_in_place(dtype, channels
 
 def test_zero_strength_is_the_identity_up_to_rounding():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-    assert np.abs(jitter_color(image, 0.0, np.random.default_rng(1)).astype(int) - image).max() <= 1
+    assert ColorShift.draw(0.0, 3, np.random.default_rng(1)) == ColorShift(1.0, 1.0, 1.0, (1.0, 1.0, 1.0))
+    assert np.abs(shift_color(image, ColorShift(1.0, 1.0, 1.0, (1.0, 1.0, 1.0))).astype(int) - image).max() <= 1

@@ -1,5 +1,6 @@
 """Random changes of an image together with its labels, for training. Every change is drawn from one generator, in one order,
-so that a sample's augmentation depends on the seed, the epoch and the sample alone.
+so that a sample's augmentation depends on the seed, the epoch and the sample alone. `batch_transforms` makes the same changes of
+whole batches on a device.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import numpy as np
 from intarsia.core import Array
 from intarsia.data.preprocessing import resize_image, resize_label
 
-__all__ = ["Augmentation", "jitter_color", "scale_and_crop"]
+__all__ = ["Augmentation", "ColorShift", "Draw", "scale_and_crop", "shift_color", "window"]
+
+GREY = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in the grey that saturation is measured from."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class Augmentation:
     flip: float = 0.5
     color: float = 0.3
 
+    def draw(self, channels: int, rng: np.random.Generator) -> Draw:
+        """Choose the changes of one sample."""
+        zoom = float(np.exp(rng.uniform(np.log(self.scale[0]), np.log(self.scale[1]))))
+        place_yx = (rng.random(), rng.random())
+        mirror = rng.random() < self.flip
+        return Draw(zoom, place_yx, mirror, ColorShift.draw(self.color, channels, rng) if self.color > 0 else None)
+
     def __call__(self, image: Array, label: Array, ignore_id: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Change one sample.
 
@@ -42,15 +53,39 @@ class Augmentation:
         Returns:
             image (h, w, C) of the same dtype, label (h, w), and inside (h, w) bool, False where the crop left the image.
         """
-        zoom = float(np.exp(rng.uniform(np.log(self.scale[0]), np.log(self.scale[1]))))
-        place_yx = (rng.random(), rng.random())
-        mirror = rng.random() < self.flip
-        image, label, inside = scale_and_crop(image, label, zoom, self.crop_hw, place_yx, ignore_id)
-        if mirror:
+        draw = self.draw(image.shape[2], rng)
+        image, label, inside = scale_and_crop(image, label, draw.zoom, self.crop_hw, draw.place_yx, ignore_id)
+        if draw.mirror:
             image, label, inside = image[:, ::-1], label[:, ::-1], inside[:, ::-1]
-        if self.color > 0:
-            image = jitter_color(image, self.color, rng)
+        if draw.color is not None:
+            image = shift_color(image, draw.color)
         return image, label, inside
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The changes chosen for one sample; `zoom` and `place_yx` as `scale_and_crop` takes them."""
+
+    zoom: float
+    place_yx: tuple[float, float]
+    mirror: bool
+    color: ColorShift | None
+
+
+@dataclass(frozen=True)
+class ColorShift:
+    """Factors on brightness, contrast and saturation, and a gain for each channel."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    gain: tuple[float, ...]
+
+    @classmethod
+    def draw(cls, strength: float, channels: int, rng: np.random.Generator) -> ColorShift:
+        """Factors between exp(-strength) and exp(strength), gains a third as far from 1; 1 for strength 0."""
+        brightness, contrast, saturation = np.exp(rng.uniform(-strength, strength, 3)).tolist()
+        return cls(brightness, contrast, saturation, tuple(np.exp(rng.uniform(-strength / 3, strength / 3, channels)).tolist()))
 
 
 def scale_and_crop(
@@ -66,38 +101,39 @@ def scale_and_crop(
     `place_yx` in [0, 1] says where the window lies: 0 at one end, 1 at the other. Only what is seen is resized.
     The padding of the image is 0; its label is `ignore_id`.
     """
-    starts, taken, put = [], [], []
-    for length, crop, place in zip(image.shape[:2], crop_hw, place_yx, strict=True):
-        window = max(1, round(crop / zoom))
-        start = round(place * (length - window))  # negative when the window is larger than the image
-        low, high = max(0, start), min(length, start + window)
-        first, last = round((low - start) * crop / window), round((high - start) * crop / window)
-        starts.append(slice(low, high))
-        put.append(slice(first, max(last, first + 1)))
-        taken.append(max(last, first + 1) - first)
-    where, target, size = tuple(starts), tuple(put), (taken[0], taken[1])
+    axes = zip(image.shape[:2], crop_hw, place_yx, strict=True)
+    (rows, to_rows), (columns, to_columns) = (window(length, crop, zoom, place) for length, crop, place in axes)
+    target, size = (to_rows, to_columns), (to_rows.stop - to_rows.start, to_columns.stop - to_columns.start)
     out_image = np.zeros((*crop_hw, image.shape[2]), image.dtype)
     out_label = np.full(crop_hw, ignore_id, label.dtype)
     inside = np.zeros(crop_hw, np.bool_)
-    out_image[target] = resize_image(np.ascontiguousarray(image[where]), size)
-    out_label[target] = resize_label(label[where], size)
+    out_image[target] = resize_image(np.ascontiguousarray(image[rows, columns]), size)
+    out_label[target] = resize_label(label[rows, columns], size)
     inside[target] = True
     return out_image, out_label, inside
 
 
-def jitter_color(image: Array, strength: float, rng: np.random.Generator) -> Array:
-    """Change brightness, contrast, saturation (of three channels) and the gain of each channel.
+def window(length: int, crop: int, zoom: float, place: float) -> tuple[slice, slice]:
+    """What a crop sees of an axis of the image, and where in the crop that lies."""
+    seen = max(1, round(crop / zoom))
+    start = round(place * (length - seen))  # negative when the window is larger than the image
+    low, high = max(0, start), min(length, start + seen)
+    first, last = round((low - start) * crop / seen), round((high - start) * crop / seen)
+    return slice(low, high), slice(first, max(last, first + 1))
+
+
+def shift_color(image: Array, shift: ColorShift) -> Array:
+    """Change brightness, contrast, saturation (of three channels) and the gain of each channel of (H, W, C).
 
     Integer images stay within their range; float images are not clipped, since their range is not known.
     """
-    brightness, contrast, saturation = np.exp(rng.uniform(-strength, strength, 3))
-    gain = np.exp(rng.uniform(-strength / 3, strength / 3, image.shape[2]))
     values: Array = image.astype(np.float32)
     if image.shape[2] == 3:
-        grey = values @ np.array([0.299, 0.587, 0.114], np.float32)
-        values = grey[..., None] + np.float32(saturation) * (values - grey[..., None])
+        grey = values @ np.array(GREY, np.float32)
+        values = grey[..., None] + np.float32(shift.saturation) * (values - grey[..., None])
     mean = values.mean((0, 1), keepdims=True)
-    values = (mean + np.float32(contrast) * (values - mean)) * (brightness * gain).astype(np.float32)
+    gain = shift.brightness * np.array(shift.gain)
+    values = (mean + np.float32(shift.contrast) * (values - mean)) * gain.astype(np.float32)
     if image.dtype.kind == "u":
         values = np.clip(values + 0.5, 0, np.iinfo(image.dtype).max)
     return values.astype(image.dtype)
