@@ -83,7 +83,7 @@ def observe_cityscapes_iou(
         mean_areas: mean area in pixels of an object of each class of things.
 
     Raises:
-        SegmentationError: regions without classes, sizes that differ, or an id that is no class.
+        SegmentationError: regions without classes, or sizes that differ.
         ClassSpaceError: other classes, a category of an unknown class, or things without a mean area.
     """
     classes = truth.classes
