@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intarsia.encoders._dilation import DilatedAvgPool2d, dilate
+from intarsia.core import SettingsError
+from intarsia.encoders._dilation import DilatedAvgPool2d, dilate, dilate_first_units
 from intarsia.encoders.timm import TimmEncoder
 
 IMAGE = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -154,3 +155,19 @@ def test_a_network_that_cannot_falls_back_to_timms_rule() -> None:
     encoder = TimmEncoder("test_convnext", output_stride=16)
     assert encoder.strides[-1] == 16
     assert encoder(torch.zeros(1, 3, 64, 64))[-1].shape[-1] == 4
+
+
+def test_rates_of_all_units_of_a_stage_can_be_made_equal() -> None:
+    """As in segmentation_models_pytorch, whose rule is to give every convolution of a stage the same one."""
+    encoder = TimmEncoder("resnet18", output_stride=8)
+    convs = {name: conv for name, conv in encoder.named_modules() if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)}
+    first = [name for name in convs if "layer3.0.conv1" in name or "layer4.0.conv1" in name]
+    assert [convs[name].dilation for name in first] == [(1, 1), (2, 2)]
+    dilate_first_units(encoder)
+    for name, conv in convs.items():
+        rate = 2 if "layer3" in name else 4 if "layer4" in name else 1
+        assert conv.dilation == conv.padding == (rate, rate), name
+    assert encoder(torch.rand(1, 3, 33, 47))[-1].shape[-2:] == (5, 6)
+    with pytest.raises(SettingsError, match="Where this TimmEncoder had strides is not known"):
+        dilate_first_units(encoder)  # once is enough
+    dilate_first_units(TimmEncoder("resnet18"))  # no stride was removed

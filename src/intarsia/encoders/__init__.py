@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING, Any
 from intarsia.core import Catalog
 
 if TYPE_CHECKING:
-    from intarsia.encoders._dilation import set_multi_grid
+    from intarsia.encoders._cut import cut_encoder
+    from intarsia.encoders._dilation import dilate_first_units, set_multi_grid
     from intarsia.encoders._encoder import Encoder
-    from intarsia.encoders._weights import RANDOM, load_strictly, load_weights, normalization
+    from intarsia.encoders._weights import RANDOM, check_state, load_strictly, load_weights, normalization
 
-__all__ = ["ENCODERS", "RANDOM", "Encoder", "create_encoder", "load_strictly", "load_weights", "normalization", "set_multi_grid"]
+__all__ = [
+    "ENCODERS",
+    "RANDOM",
+    "Encoder",
+    "check_state",
+    "create_encoder",
+    "cut_encoder",
+    "dilate_first_units",
+    "load_strictly",
+    "load_weights",
+    "normalization",
+    "set_multi_grid",
+]
 
 ENCODERS = Catalog("encoder", "intarsia.encoders")
 
@@ -47,6 +60,9 @@ def __getattr__(name: str) -> Any:
     """What needs torch is imported when asked for."""
     homes = {
         "Encoder": "_encoder",
+        "check_state": "_weights",
+        "cut_encoder": "_cut",
+        "dilate_first_units": "_dilation",
         "load_strictly": "_weights",
         "load_weights": "_weights",
         "normalization": "_weights",

@@ -24,7 +24,10 @@ from torch.nn import functional as F
 from intarsia.core import SettingsError
 from intarsia.encoders._encoder import Encoder
 
-__all__ = ["DilatedAvgPool2d", "dilate", "set_multi_grid"]
+__all__ = ["DilatedAvgPool2d", "dilate", "dilate_first_units", "set_multi_grid"]
+
+REMOVED = "removed_stride"
+"""Attribute of a convolution whose stride `dilate` made less: how many times less."""
 
 
 def dilate(network: nn.Module, image: Tensor, output_stride: int) -> bool:
@@ -61,6 +64,26 @@ def dilate(network: nn.Module, image: Tensor, output_stride: int) -> bool:
     for name, rate, step in changes:
         _change(network, name, rate, step)
     return True
+
+
+def dilate_first_units(encoder: Encoder) -> None:
+    """Give each convolution whose stride was removed the rate of those behind it; in place, with the same state dict.
+
+    So do several other implementations, whose weights expect it. The features are then no longer the strided network's.
+
+    Raises:
+        SettingsError: the encoder was dilated in another way than by `dilate`.
+    """
+    firsts: list[Any] = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d) and hasattr(layer, REMOVED)]
+    if encoder.strides[-1] < 32 and not firsts:
+        raise SettingsError(
+            f"Where this {type(encoder).__name__} had strides is not known, so the rates there cannot be doubled. Choose an "
+            "encoder such as resnet50, or leave `dilate_first` out."
+        )
+    for conv in firsts:
+        conv.dilation = tuple(conv.removed_stride * entry for entry in _pair(conv.dilation))
+        conv.padding = tuple(conv.removed_stride * entry for entry in _pair(conv.padding))
+        del conv.removed_stride
 
 
 def set_multi_grid(encoder: Encoder, factors: Sequence[int]) -> None:
@@ -135,6 +158,8 @@ def _change(network: nn.Module, name: str, rate: int, step: int) -> None:
     elif isinstance(layer, BlurPool2d):
         _spread_blur(layer, rate, step)
     else:
+        if layer.stride != (step, step):
+            setattr(layer, REMOVED, _pair(layer.stride)[0] // step)
         layer.stride = (step, step)
         layer.dilation = tuple(rate * entry for entry in _pair(layer.dilation))
         layer.padding = tuple(rate * entry for entry in _pair(layer.padding))

@@ -13,6 +13,8 @@ Source: section 3.3. Each convolution is followed by batch normalisation and ReL
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,14 +32,22 @@ class ASPP(nn.Module):
         channels: of each branch and of the result.
         rates: dilations of the 3x3 branches. The paper takes 6, 12, 18 at output stride 16 and twice that at 8.
         separable: splits the 3x3 convolutions into depthwise and pointwise.
+        between: normalisation and ReLU between those two.
         dropout: probability, on the result.
     """
 
     def __init__(
-        self, in_channels: int, *, channels: int = 256, rates: tuple[int, ...], separable: bool = False, dropout: float = 0.1
+        self,
+        in_channels: int,
+        *,
+        channels: int = 256,
+        rates: tuple[int, ...],
+        separable: bool = False,
+        between: bool = True,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        conv = separable_conv_norm_relu if separable else conv_norm_relu
+        conv = partial(separable_conv_norm_relu, between=between) if separable else conv_norm_relu
         self.branches = nn.ModuleList(
             [
                 conv_norm_relu(in_channels, channels, 1),

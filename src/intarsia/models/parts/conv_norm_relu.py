@@ -17,12 +17,14 @@ def conv_norm_relu(in_channels: int, channels: int, kernel: int, *, dilation: in
     )
 
 
-def separable_conv_norm_relu(in_channels: int, channels: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
+def separable_conv_norm_relu(
+    in_channels: int, channels: int, kernel: int, *, dilation: int = 1, between: bool = True
+) -> nn.Sequential:
     """The same split in two: one kernel per channel, then 1x1 across channels, each with its normalisation and ReLU.
+
+    `between=False` leaves those of the first out.
 
     Source: the separable convolution of DeepLab v3+ (2018, section 3.1), with a ReLU in between as its released code has.
     """
-    return nn.Sequential(
-        conv_norm_relu(in_channels, in_channels, kernel, dilation=dilation, groups=in_channels),
-        conv_norm_relu(in_channels, channels, 1),
-    )
+    depthwise = conv_norm_relu(in_channels, in_channels, kernel, dilation=dilation, groups=in_channels)
+    return nn.Sequential(depthwise if between else depthwise[0], conv_norm_relu(in_channels, channels, 1))

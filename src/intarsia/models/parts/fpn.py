@@ -31,14 +31,23 @@ class FPN(nn.Module):
         in_channels: C_i.
         channels: of every map of the result.
         top_down: False leaves the sums out: each map stays by itself.
+        smooth: False leaves the 3x3 convolutions out: the sums are the result.
         top_mlp: the coarsest map goes through a layer more, with a ReLU between: a small perceptron at each of its pixels.
     """
 
-    def __init__(self, in_channels: Sequence[int], *, channels: int = 256, top_down: bool = True, top_mlp: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        channels: int = 256,
+        top_down: bool = True,
+        smooth: bool = True,
+        top_mlp: bool = False,
+    ) -> None:
         super().__init__()
         self.top_down = top_down
         self.lateral = nn.ModuleList(nn.Conv2d(before, channels, 1) for before in in_channels)
-        self.output = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels)
+        self.output = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) if smooth else nn.Identity() for _ in in_channels)
         self.top = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(channels, channels, 1)) if top_mlp else nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -29,20 +29,21 @@ class PyramidPooling(nn.Module):
     Args:
         in_channels: C.
         bins: cells along each side of the grids. Where h or w is no multiple, neighbouring cells share a row or column.
+        norm_of_one: False: the grid of one cell has a bias in place of its normalisation.
     """
 
-    def __init__(self, in_channels: int, *, bins: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+    def __init__(self, in_channels: int, *, bins: tuple[int, ...] = (1, 2, 3, 6), norm_of_one: bool = True) -> None:
         super().__init__()
         channels = in_channels // len(bins)
         self.out_channels = in_channels + len(bins) * channels
         self.grids = nn.ModuleList(
             nn.Sequential(
                 nn.AdaptiveAvgPool2d(cells),
-                nn.Conv2d(in_channels, channels, 1, bias=False),
-                _BatchNorm(channels),
+                nn.Conv2d(in_channels, channels, 1, bias=not norm),
+                _BatchNorm(channels) if norm else nn.Identity(),
                 nn.ReLU(inplace=True),
             )
-            for cells in bins
+            for cells, norm in ((cells, norm_of_one or cells > 1) for cells in bins)
         )
 
     def forward(self, feature: Tensor) -> Tensor:

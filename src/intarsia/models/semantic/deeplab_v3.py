@@ -19,6 +19,7 @@ Deviations:
     * Batch normalisation at PyTorch's momentum of 0.1 where the paper has 0.0003: short trainings need running statistics too.
     * `head_conv`, `auxiliary` and `align_corners=False` are not the paper's: torchvision's network has a 3x3 convolution before
       the classifier, a second head on the stage before the last, dropout 0.5, no multi-grid and other corners.
+    * `rates`, `dilate_first` and `grow=False` are there for weights of other libraries (`intarsia.inference.foreign`).
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import Auxiliary, Output
-from intarsia.encoders import Encoder, set_multi_grid
+from intarsia.encoders import Encoder, dilate_first_units, set_multi_grid
 from intarsia.models.parts.aspp import ASPP
 from intarsia.models.parts.conv_norm_relu import conv_norm_relu
+from intarsia.models.parts.fcn_head import fcn_head
 from intarsia.models.parts.frozen_norm import freeze_norms
 from intarsia.ops.corner_grid import grow_to_corner_grid
 from intarsia.ops.he_normal import he_normal_
@@ -52,12 +54,15 @@ class DeepLabV3(nn.Module):
         head: "aspp" or "cascade".
         multi_grid: factors on the rate of the last stage's units and of those of each further block; the paper's best are
             (1, 2, 4) for "aspp" and (1, 2, 1) for "cascade". () leaves the encoder as it is.
+        dilate_first: the unit whose stride was removed has the rate of its stage too.
         blocks: up to which block the cascade goes; 4 adds none.
+        rates: dilations of the pyramid; () is 6, 12, 18 at output stride 16, and twice that at 8.
         channels: of the pyramid.
         dropout: probability, after the pyramid.
         head_conv: a 3x3 convolution after the pyramid, as in torchvision.
         auxiliary: a second head on the feature before the last, as in torchvision, with weight 0.5.
         align_corners: how maps are resized.
+        grow: with aligned corners, the image grows to a size that they fit.
         frozen_norm: batch normalisation stays as it is, as in the second phase of the paper's training.
     """
 
@@ -72,26 +77,32 @@ class DeepLabV3(nn.Module):
         num_classes: int,
         head: Literal["aspp", "cascade"] = "aspp",
         multi_grid: tuple[int, ...] = (1, 2, 4),
+        dilate_first: bool = False,
         blocks: Literal[7, 6, 5, 4] = 7,
+        rates: tuple[int, ...] = (),
         channels: int = 256,
         dropout: float = 0.1,
         head_conv: bool = False,
         auxiliary: bool = False,
         align_corners: bool = True,
+        grow: bool = True,
         frozen_norm: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.align_corners = align_corners
+        self.corner_grid = align_corners and grow
         self.frozen_norm = frozen_norm
         *_, before_last, last = encoder.channels
         rate = max(1, 32 // encoder.strides[-1])  # of the last stage, block4
+        if dilate_first:
+            dilate_first_units(encoder)
         if multi_grid:
             set_multi_grid(encoder, multi_grid)
         self.head: nn.Module
         if head == "aspp":
-            rates = tuple(6 * rate // 2 * factor for factor in (1, 2, 3))  # 6, 12, 18 at output stride 16
-            self.head = ASPP(last, channels=channels, rates=rates, dropout=dropout)
+            own = tuple(6 * rate // 2 * factor for factor in (1, 2, 3))  # 6, 12, 18 at output stride 16
+            self.head = ASPP(last, channels=channels, rates=rates or own, dropout=dropout)
         else:
             grid = multi_grid or (1,)
             self.head = nn.Sequential(
@@ -101,7 +112,7 @@ class DeepLabV3(nn.Module):
         self.refine = conv_norm_relu(made, channels, 3) if head_conv else nn.Identity()
         self.classify = nn.Conv2d(channels if head_conv else made, num_classes, 1)
         nn.init.trunc_normal_(self.classify.weight, std=0.01)
-        self.auxiliary = _fcn_head(before_last, num_classes) if auxiliary else None
+        self.auxiliary = fcn_head(before_last, num_classes) if auxiliary else None
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -112,7 +123,7 @@ class DeepLabV3(nn.Module):
 
     def forward(self, image: Tensor) -> Output:
         divisor = self.encoder.size_divisor
-        if self.align_corners:
+        if self.corner_grid:
             grown = grow_to_corner_grid(image, self.encoder.strides[-1], divisor=divisor)
         else:
             grown = grow_to_multiple(image, divisor)
@@ -147,8 +158,3 @@ class _Bottleneck(nn.Module):
 def _block(channels: int, rates: list[int]) -> nn.Sequential:
     """Three bottlenecks, as in a ResNet's last stage."""
     return nn.Sequential(*(_Bottleneck(channels, rates[unit % len(rates)]) for unit in range(3)))
-
-
-def _fcn_head(in_channels: int, num_classes: int) -> nn.Sequential:
-    channels = in_channels // 4
-    return nn.Sequential(conv_norm_relu(in_channels, channels, 3), nn.Dropout(0.1), nn.Conv2d(channels, num_classes, 1))

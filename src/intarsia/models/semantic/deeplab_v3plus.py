@@ -20,17 +20,20 @@ Deviations:
       paper's, for crops of 513 or 769.
     * Batch normalisation at PyTorch's momentum of 0.1 where the paper has 0.0003: short trainings need running statistics too.
       Convolutions start from PyTorch's defaults, since normalisation takes their scale away.
+    * `form="smp"`, `rates` and `dilate_first` are there for the weights of segmentation_models_pytorch: it has no normalisation
+      inside its separable convolutions, and one of the decoder's two stands before the maps are joined.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from intarsia.core import Output, SettingsError
-from intarsia.encoders import Encoder
+from intarsia.encoders import Encoder, dilate_first_units
 from intarsia.models.parts.aspp import ASPP
 from intarsia.models.parts.conv_norm_relu import conv_norm_relu, separable_conv_norm_relu
 from intarsia.ops.reflect import crop, grow_to_multiple
@@ -51,6 +54,9 @@ class DeepLabV3Plus(nn.Module):
         channels: of pyramid and decoder.
         low_level_channels: to which the early feature is reduced, few, so that it does not outweigh the pyramid.
         separable: depthwise and pointwise instead of plain 3x3 convolutions.
+        form: "paper", or "smp" as segmentation_models_pytorch has it.
+        rates: dilations of the pyramid, () for those that follow from the output stride.
+        dilate_first: the encoder's unit whose stride was removed has the rate of its stage too.
         dropout: probability, after the pyramid.
         align_corners: how maps are resized.
     """
@@ -67,6 +73,9 @@ class DeepLabV3Plus(nn.Module):
         channels: int = 256,
         low_level_channels: int = 48,
         separable: bool = True,
+        form: Literal["paper", "smp"] = "paper",
+        rates: tuple[int, ...] = (),
+        dilate_first: bool = False,
         dropout: float = 0.1,
         align_corners: bool = False,
     ) -> None:
@@ -76,14 +85,21 @@ class DeepLabV3Plus(nn.Module):
                 f"DeepLab v3+ joins a feature of stride 4, and this encoder has strides {', '.join(map(str, encoder.strides))}. "
                 "Choose one such as resnet50."
             )
-        conv = separable_conv_norm_relu if separable else conv_norm_relu
+        between = form == "paper"
+        conv = partial(separable_conv_norm_relu, between=between) if separable else conv_norm_relu
+        if dilate_first:
+            dilate_first_units(encoder)
         self.encoder = encoder
         self.low_level = encoder.strides.index(4)
         self.align_corners = align_corners
-        rates = tuple(max(1, rate * 16 // encoder.strides[-1]) for rate in (6, 12, 18))
-        self.aspp = ASPP(encoder.channels[-1], channels=channels, rates=rates, separable=separable, dropout=dropout)
+        rates = rates or tuple(max(1, rate * 16 // encoder.strides[-1]) for rate in (6, 12, 18))
+        self.aspp = ASPP(
+            encoder.channels[-1], channels=channels, rates=rates, separable=separable, between=between, dropout=dropout
+        )
         self.reduce = conv_norm_relu(encoder.channels[self.low_level], low_level_channels, 1)
-        self.refine = nn.Sequential(conv(channels + low_level_channels, channels, 3), conv(channels, channels, 3))
+        first, second = conv(channels + low_level_channels, channels, 3), conv(channels, channels, 3)
+        self.refine = nn.Sequential(first, second) if form == "paper" else first
+        self.before_join = nn.Identity() if form == "paper" else second
         self.classify = nn.Conv2d(channels, num_classes, 1)
         nn.init.trunc_normal_(self.classify.weight, std=0.01)
 
@@ -91,7 +107,7 @@ class DeepLabV3Plus(nn.Module):
         grown = grow_to_multiple(image, self.encoder.size_divisor)
         features = self.encoder(grown)
         low = self.reduce(features[self.low_level])  # (N, 48, H/4, W/4)
-        high = self._resize(self.aspp(features[-1]), low)  # (N, 256, H/4, W/4), from H/16 or H/8
+        high = self._resize(self.before_join(self.aspp(features[-1])), low)  # (N, 256, H/4, W/4), from H/16 or H/8
         logits = self.classify(self.refine(torch.cat([high, low], dim=1)))  # (N, K, H/4, W/4)
         return Output(crop(self._resize(logits, grown), image.shape[-2:]))  # (N, K, H, W)
 

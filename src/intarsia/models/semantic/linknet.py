@@ -24,6 +24,8 @@ Deviations:
     * Sides that are no multiples of the encoder's stride are grown by reflection and cropped back.
     * `se` is an option beside the paper, from Roy et al. 2018 (`models/parts/scse.py`). It weighs the maps handed to the decoder
       and the decoder's own; the encoder, often pretrained, goes on with its maps as they are.
+    * `form="smp"` is there for the weights of segmentation_models_pytorch: it links the stem itself, at stride 2, doubles sizes
+      by transposed 4x4 convolutions with bias, and a fifth block to 32 channels takes the place of the head.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class LinkNet(nn.Module):
     Args:
         encoder: ResNet-18 in the paper.
         num_classes: K.
+        form: "paper", or "smp" as segmentation_models_pytorch has it.
         se: recalibrates the maps at both ends of each link: by channel, by pixel, or both, joined as it says.
         channels: of the head.
     """
@@ -61,6 +64,7 @@ class LinkNet(nn.Module):
         *,
         encoder: Encoder,
         num_classes: int,
+        form: Literal["paper", "smp"] = "paper",
         se: Literal["none", "cse", "sse", "scse_max", "scse_add", "scse_multiply", "scse_concat"] = "none",
         channels: int = 32,
     ) -> None:
@@ -71,14 +75,18 @@ class LinkNet(nn.Module):
                 f"{', '.join(map(str, encoder.strides))}. Choose one such as resnet18."
             )
         self.encoder = encoder
+        self.pools_stem = form == "paper"
         links = encoder.channels[:-1]  # the pooled stem stands for the first feature
-        strides = (4, *encoder.strides[1:])
+        strides = (4 if self.pools_stem else 2, *encoder.strides[1:])
         self.recalibrate = nn.ModuleList(recalibration(link, se) for link in links)
         self.decoders = nn.ModuleList()
         below = encoder.channels[-1]
         for level in range(len(links) - 1, -1, -1):
-            self.decoders.append(_Decoder(below, links[level], strides[level + 1] // strides[level], se))
+            self.decoders.append(_Decoder(below, links[level], strides[level + 1] // strides[level], se, form))
             below = recalibrated_channels(links[level], se)
+        if form == "smp":
+            self.head = nn.Sequential(_Decoder(below, channels, 2, "none", form), nn.Conv2d(channels, num_classes, 1))
+            return
         self.head = nn.Sequential(
             nn.ConvTranspose2d(below, channels, 3, stride=2, padding=1, output_padding=1),
             nn.BatchNorm2d(channels),
@@ -91,7 +99,7 @@ class LinkNet(nn.Module):
 
     def forward(self, image: Tensor) -> Output:
         stem, *features, x = self.encoder(grow_to_multiple(image, self.encoder.strides[-1]))
-        links = [F.max_pool2d(stem, 3, stride=2, padding=1), *features]  # strides 4, 4, 8, 16
+        links = [F.max_pool2d(stem, 3, stride=2, padding=1) if self.pools_stem else stem, *features]  # strides 4, 4, 8, 16
         links = [recalibrate(link) for recalibrate, link in zip(self.recalibrate, links, strict=True)]
         for decode in self.decoders:
             x = decode(x) + links.pop()  # strides 16, 8, 4, 4
@@ -101,11 +109,15 @@ class LinkNet(nn.Module):
 class _Decoder(nn.Sequential):
     """(N, C, h, w) to (N, channels, stride h, stride w) by way of C / 4 channels."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int, se: str) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, se: str, form: str) -> None:
         narrow = in_channels // 4
+        if form == "paper":
+            enlarge = nn.ConvTranspose2d(narrow, narrow, 3, stride=stride, padding=1, output_padding=stride - 1, bias=False)
+        else:
+            enlarge = nn.ConvTranspose2d(narrow, narrow, 2 + stride, stride=stride, padding=1)
         super().__init__(
             conv_norm_relu(in_channels, narrow, 1),
-            nn.ConvTranspose2d(narrow, narrow, 3, stride=stride, padding=1, output_padding=stride - 1, bias=False),
+            enlarge,
             nn.BatchNorm2d(narrow),
             nn.ReLU(inplace=True),
             conv_norm_relu(narrow, channels, 1),

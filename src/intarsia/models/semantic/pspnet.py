@@ -18,20 +18,22 @@ Deviations:
       are the strided network's exactly; the paper's has the new dilation there.
     * Images of other sizes than 8 n + 1 are grown to one by reflection, on which the aligned corners are exact.
     * Batch normalisation at PyTorch's momentum of 0.1 where the Caffe code has 0.05.
+    * `form="smp"` is there for the weights of segmentation_models_pytorch: its encoder ends with the stage at stride 8, which is
+      not dilated, its head is a 1x1 and then a 3x3 convolution, it has no auxiliary classifier, and images do not grow.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from intarsia.core import Auxiliary, Output
-from intarsia.encoders import Encoder
+from intarsia.encoders import Encoder, cut_encoder
 from intarsia.models.parts.pyramid_pooling import PyramidPooling
 from intarsia.ops.corner_grid import grow_to_corner_grid
 from intarsia.ops.he_normal import he_normal_
-from intarsia.ops.reflect import crop
+from intarsia.ops.reflect import crop, grow_to_multiple
 from intarsia.ops.resize import resize_bilinear
 
 __all__ = ["PSPNet"]
@@ -43,6 +45,7 @@ class PSPNet(nn.Module):
     Args:
         encoder: its last feature is pooled, its last but one has the auxiliary classifier.
         num_classes: K.
+        form: "paper", or "smp" as segmentation_models_pytorch has it.
         bins: cells along each side of the pooling grids.
         channels: of the layer before the scores.
         auxiliary_channels: the same in the auxiliary classifier.
@@ -63,36 +66,49 @@ class PSPNet(nn.Module):
         *,
         encoder: Encoder,
         num_classes: int,
+        form: Literal["paper", "smp"] = "paper",
         bins: tuple[int, ...] = (1, 2, 3, 6),
         channels: int = 512,
         auxiliary_channels: int = 256,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        paper = form == "paper"
+        if not paper:
+            cut_encoder(encoder, 8)
         self.encoder = encoder
-        self.pyramid = PyramidPooling(encoder.channels[-1], bins=bins)
-        self.head = _classifier(self.pyramid.out_channels, channels, num_classes, dropout)
-        self.auxiliary = _classifier(encoder.channels[-2], auxiliary_channels, num_classes, dropout)
-        for new in (self.pyramid, self.head, self.auxiliary):
-            he_normal_(new)
+        self.pyramid = PyramidPooling(encoder.channels[-1], bins=bins, norm_of_one=paper)
+        self.head = _classifier(self.pyramid.out_channels, channels, num_classes, dropout, (3, 1) if paper else (1, 3))
+        self.auxiliary = _classifier(encoder.channels[-2], auxiliary_channels, num_classes, dropout, (3, 1)) if paper else None
+        he_normal_(self.pyramid)
+        he_normal_(self.head)
+        if self.auxiliary is not None:
+            he_normal_(self.auxiliary)
 
     def forward(self, image: Tensor) -> Output:
-        grown = grow_to_corner_grid(image, self.encoder.strides[-1], divisor=self.encoder.size_divisor)
+        divisor = self.encoder.size_divisor
+        if self.auxiliary is None:
+            grown = grow_to_multiple(image, divisor)
+        else:
+            grown = grow_to_corner_grid(image, self.encoder.strides[-1], divisor=divisor)
         *_, before_last, last = self.encoder(grown)  # (N, 1024, H/8, W/8), (N, 2048, H/8, W/8)
         logits = self.head(self.pyramid(last))  # (N, K, H/8, W/8), by way of 4096 channels
 
         def enlarge(scores: Tensor) -> Tensor:
             return crop(resize_bilinear(scores, grown.shape[-2:], align_corners=True), image.shape[-2:])  # (N, K, H, W)
 
+        if self.auxiliary is None:
+            return Output(enlarge(logits))
         auxiliary = Auxiliary("auxiliary", enlarge(self.auxiliary(before_last)), target="label", weight=0.4)
         return Output(enlarge(logits), (auxiliary,))
 
 
-def _classifier(in_channels: int, channels: int, num_classes: int, dropout: float) -> nn.Sequential:
+def _classifier(in_channels: int, channels: int, num_classes: int, dropout: float, kernels: tuple[int, int]) -> nn.Sequential:
+    first, second = kernels
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
+        nn.Conv2d(in_channels, channels, first, padding=first // 2, bias=False),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
         nn.Dropout2d(dropout),
-        nn.Conv2d(channels, num_classes, 1),
+        nn.Conv2d(channels, num_classes, second, padding=second // 2),
     )

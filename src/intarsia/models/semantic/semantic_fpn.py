@@ -19,6 +19,8 @@ Deviations:
     * The other forms share this head, since figure 1 leaves the prediction open: "single_map" has the topmost map alone,
       "hierarchy" all maps without the sums from above, and "image_pyramid" the topmost map of the image at twice, once and half
       its size (each with the same encoder), of which the doubled image costs four times the work.
+    * `form="smp"` and `dropout` are there for the weights of segmentation_models_pytorch: its pyramid is the sums themselves,
+      without the 3x3 convolutions, and maps are resized with aligned corners.
     * `top_mlp` is no part of the paper: the topmost map goes through a small perceptron, as some lectures draw it.
 """
 
@@ -46,10 +48,11 @@ class SemanticFPN(nn.Module):
     Args:
         encoder: its features of stride 4 and more are taken.
         num_classes: K.
-        form: "fpn"; for comparison "single_map", "hierarchy" and "image_pyramid".
+        form: "fpn"; for comparison "single_map", "hierarchy" and "image_pyramid"; "smp" as segmentation_models_pytorch has it.
         top_mlp: the topmost map goes through a layer more.
         channels: of the pyramid.
         head_channels: of the head, a multiple of 32, the groups of its normalisation.
+        dropout: probability, of whole channels, before the scores.
     """
 
     ENCODER: ClassVar[str] = "resnet50"
@@ -61,10 +64,11 @@ class SemanticFPN(nn.Module):
         *,
         encoder: Encoder,
         num_classes: int,
-        form: Literal["fpn", "single_map", "hierarchy", "image_pyramid"] = "fpn",
+        form: Literal["fpn", "single_map", "hierarchy", "image_pyramid", "smp"] = "fpn",
         top_mlp: bool = False,
         channels: int = 256,
         head_channels: int = 128,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -76,8 +80,12 @@ class SemanticFPN(nn.Module):
         elif form != "single_map":
             self.first = next(level for level, stride in enumerate(encoder.strides) if stride >= FINEST)
             strides = list(encoder.strides[self.first :])
-        self.pyramid = FPN(encoder.channels[self.first :], channels=channels, top_down=form == "fpn", top_mlp=top_mlp)
-        self.branches = nn.ModuleList(_Branch(channels, head_channels, stride) for stride in strides)
+        self.align_corners = form == "smp"
+        top_down = form in ("fpn", "smp")
+        widths = encoder.channels[self.first :]
+        self.pyramid = FPN(widths, channels=channels, top_down=top_down, smooth=form != "smp", top_mlp=top_mlp)
+        self.branches = nn.ModuleList(_Branch(channels, head_channels, stride, self.align_corners) for stride in strides)
+        self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(head_channels, num_classes, 1)
         for new in (self.branches, self.classify):
             _he_by_outputs(new)
@@ -90,15 +98,16 @@ class SemanticFPN(nn.Module):
             zoomed = grown if zoom == 1 else resize_bilinear(grown, [int(side * zoom) for side in size_hw])
             maps += self.pyramid(self.encoder(zoomed)[self.first :])  # (N, 256, H/4, W/4) ... (N, 256, H/32, W/32)
         total = sum(branch(x, size_hw) for branch, x in zip(self.branches, maps, strict=True))  # (N, 128, H/4, W/4)
-        logits = resize_bilinear(self.classify(total), size_hw)
+        logits = resize_bilinear(self.classify(self.dropout(total)), size_hw, align_corners=self.align_corners)
         return Output(crop(logits, image.shape[-2:]))  # (N, K, H, W)
 
 
 class _Branch(nn.Module):
     """A map of some stride to stride 4: convolution, group normalisation, ReLU and twice the size, as often as it takes."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, align_corners: bool) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.strides = [stride >> step for step in range(1, stride.bit_length()) if stride >> step >= FINEST]
         self.convs = nn.ModuleList(
             nn.Sequential(
@@ -113,7 +122,8 @@ class _Branch(nn.Module):
         for step, conv in enumerate(self.convs):
             x = conv(x)
             if self.strides:  # of the map at stride 4 there are none
-                x = resize_bilinear(x, [-(-side // self.strides[step]) for side in size_hw])
+                finer_hw = [-(-side // self.strides[step]) for side in size_hw]
+                x = resize_bilinear(x, finer_hw, align_corners=self.align_corners)
         return x
 
 
