@@ -16,7 +16,7 @@ from intarsia.cli import app as app_module
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 STORY = ("check", "train", "evaluate", "predict", "report")
 """Pages that read as one story over one folder."""
-ALONE = ("demo", "models", "doctor")
+ALONE = ("demo", "models", "doctor", "score")
 LONGEST_PAGE = 30
 MARGIN = 0.05
 """A score may fall short of the promised one by so much: another processor rounds differently."""
@@ -112,6 +112,11 @@ def test_the_demo_in_ten_seconds(folder):
 
 def test_models(folder):
     assert run_page("models").splitlines()[-1] == "torch.Size([2, 2, 50, 70])"
+
+
+def test_score(folder):
+    printed = run_page("score")
+    assert float(re.search(r"^ *miou +([\d.]+)", printed, re.MULTILINE)[1]) == pytest.approx(promised("score"), abs=0.01)
 
 
 def test_doctor(folder):

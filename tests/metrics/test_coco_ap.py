@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from intarsia.core import ClassSpace, ClassSpaceError, InstanceMasks, Instances, SettingsError
-from intarsia.metrics import bootstrap
+from intarsia.metrics import bootstrap, paired_test
 from intarsia.metrics.coco_ap import CocoApEvidence, coco_ap_of_draws, observe_coco_ap, score_coco_ap
 
 CLASSES = ClassSpace.from_names(["cell", "dog", "ghost"])
@@ -138,6 +138,17 @@ def test_a_draw_equals_the_images_evaluated_anew(pairs):
     assert low < score_coco_ap(evidence)["ap"] < high
     twice = CocoApEvidence(evidence.about, ("a", "a", "b"), evidence.images[:3])
     assert bootstrap(twice.draws, coco_ap_of_draws(twice), samples=10).images == 2, "annotators of an image are drawn together"
+
+
+def test_two_models_on_the_same_images(pairs):
+    one = evidence_of(pairs)
+    other = evidence_of([(truth, truth) for _, truth in pairs])
+    both, ours, theirs = one.beside(other)
+    done = paired_test(ours, theirs, coco_ap_of_draws(both), samples=40)
+    assert done.difference["ap"] == pytest.approx(score_coco_ap(one)["ap"] - score_coco_ap(other)["ap"], abs=1e-12)
+    assert done.p_value["ap"] < 0.1
+    same, ours, theirs = one.beside(one)
+    assert paired_test(ours, theirs, coco_ap_of_draws(same), samples=10).p_value["ap"] == 1
 
 
 def test_perfect_and_empty_and_json():

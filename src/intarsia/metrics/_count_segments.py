@@ -62,8 +62,8 @@ def _count(truth: Array, prediction: Array, ids: Array, rows: Array, other_ids: 
                     run += TOGETHER
                     continue
             for index in range(begin, min(begin + TOGETHER, width)):
-                x = np.uint64(index)  # an index without a sign is not asked whether it counts from the end
-                value, other = truth[y, x], prediction[y, x]
+                here = np.uint64(index)  # an index without a sign is not asked whether it counts from the end
+                value, other = truth[y, here], prediction[y, here]
                 if value != last or other != other_last:
                     counts[row, column] += run
                     run = 0

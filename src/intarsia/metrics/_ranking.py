@@ -66,6 +66,15 @@ class ImageEvidence(Generic[Image]):
         """Rows (I, I) that pool to how often each image was drawn, for `intarsia.metrics.bootstrap`."""
         return RowEvidence(("draws",), self.keys, np.eye(len(self.keys)))
 
+    def beside(self, other: Self) -> tuple[Self, RowEvidence, RowEvidence]:
+        """The evidence of two models on the same images together, and the `draws` of either from it, for a paired test.
+
+        `both, ours, theirs = one.beside(other); paired_test(ours, theirs, coco_ap_of_draws(both))`.
+        """
+        both = self.concatenate([self, other])
+        rows, count = np.eye(len(both.keys)), len(self.keys)
+        return both, RowEvidence(("draws",), self.keys, rows[:count]), RowEvidence(("draws",), other.keys, rows[count:])
+
     @property
     def names(self) -> tuple[str, ...]:
         """The K classes, which `about` names second."""

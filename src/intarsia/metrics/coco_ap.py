@@ -96,9 +96,9 @@ def coco_ap_of_draws(
     """
     evaluator = _evaluator(evidence, max_detections)
     evaluator.evaluate()
-    matched = np.empty(len(evaluator._evalImgs_cpp), np.object_)  # opaque; class by size by image
-    matched[:] = evaluator._evalImgs_cpp
-    matched = matched.reshape(len(evidence.names), 1 + len(SIZES), len(evidence.keys))
+    flat = np.empty(len(evaluator._evalImgs_cpp), np.object_)
+    flat[:] = evaluator._evalImgs_cpp  # what became of the objects of a class, size and image; opaque
+    matched = flat.reshape(len(evidence.names), 1 + len(SIZES), len(evidence.keys))
 
     def score(draws: Array) -> Mapping[str, Array]:
         drawn = []

@@ -112,7 +112,7 @@ def score_qualities(tallies: Array, thing_ids: tuple[int, ...]) -> Mapping[str, 
     sq = np.where(weight > 0, iou / np.maximum(found, 1), np.nan)
     of_class = {"pq": ratio(iou, weight), "sq": sq, "rq": ratio(found, weight)}
     is_thing = np.isin(np.arange(iou.shape[-1]), thing_ids)
-    scores = {}
+    scores: dict[str, Array] = {}
     for ending, chosen in (("", np.ones_like(is_thing)), ("_things", is_thing), ("_stuff", ~is_thing)):
         scores |= {name + ending: mean_defined(np.where(chosen, values, np.nan)) for name, values in of_class.items()}
     of_class |= {"found": found, "invented": invented, "missed": missed}

@@ -97,7 +97,7 @@ def voc_ap_of_draws(
         if interpolation == "area":
             envelope = np.maximum.accumulate(precision[::-1], 0)[::-1]
             return np.asarray((np.diff(recall, axis=0, prepend=0) * envelope).sum(0))
-        return np.mean([np.where(recall >= level, precision, 0.0).max(0) for level in np.arange(11) / 10], 0)
+        return np.asarray(np.mean([np.where(recall >= level, precision, 0.0).max(0) for level in np.arange(11) / 10], 0))
 
     def score(draws: Array) -> Mapping[str, Array]:
         ap = average_precisions(evidence, draws, curve, ties_together=False)

@@ -85,7 +85,8 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
 def write_coco(path: str | Path, instances: Mapping[str, Instances], classes: ClassSpace) -> Path:
     """Write the objects of images by file name, with masks as run lengths; image ids count from 1, and so do category ids."""
     path = Path(path)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, (name, objects) in enumerate(instances.items(), 1):
         height, width = objects.size_hw
         images.append({"id": image_id, "file_name": name, "height": height, "width": width})
