@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.models import list_models
     from intarsia.workflow.predict import predict
     from intarsia.workflow.report import report
+    from intarsia.workflow.score import score
     from intarsia.workflow.train import train
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "open_dataset",
     "predict",
     "report",
+    "score",
     "train",
 ]
 
@@ -60,6 +62,7 @@ _HOMES = {
     "open_dataset": "intarsia.data.datasets",
     "predict": "intarsia.workflow.predict",
     "report": "intarsia.workflow.report",
+    "score": "intarsia.workflow.score",
     "train": "intarsia.workflow.train",
 }
 

@@ -15,6 +15,7 @@ from intarsia.cli.evaluate import evaluate
 from intarsia.cli.models import models
 from intarsia.cli.predict import predict
 from intarsia.cli.report import report
+from intarsia.cli.score import score
 from intarsia.cli.train import train
 from intarsia.core.errors import IntarsiaError, memory_ran_out
 
@@ -29,6 +30,7 @@ Intarsia segments images. What to do first:
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
+  intarsia score MASKS TRUTH             scores of masks that any tool made
   intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
   intarsia models                        the networks there are
   intarsia doctor                        is this installation fine? The text for a bug report
@@ -44,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, train, evaluate, predict, report, models, demo, doctor):
+for command in (check, train, evaluate, predict, report, score, models, demo, doctor):
     app.command()(command)
 
 
