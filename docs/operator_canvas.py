@@ -15,15 +15,18 @@ PAPER, INK, FAINT, GREEN, RUST = "#ffffff", "#3d2f27", "#d8cfc2", "#2f6b52", "#b
 SCALE = 2
 """Pixels of the picture for one unit below, for sharp screens."""
 
+WIDTH = 760
+"""Of every picture, so that all have one scale on the page."""
+
 Point = tuple[float, float]
 Color = str | tuple[int, int, int]
 
 
 class Canvas:
-    """A white picture of `width` x `height` units; all places are in units, x before y."""
+    """A white picture of `WIDTH` x `height` units; all places are in units, x before y."""
 
-    def __init__(self, width: float, height: float) -> None:
-        self.image = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
+    def __init__(self, height: int) -> None:
+        self.image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), PAPER)
         self.draw = ImageDraw.Draw(self.image)
 
     def text(self, at: Point, words: str, *, size: int = 15, color: Color = INK, anchor: str = "mm") -> None:

@@ -19,7 +19,7 @@ On = Callable[[float, float], tuple[float, float]]
 
 
 def unpooling() -> Canvas:
-    maps, canvas = examples.unpooling(), Canvas(620, 200)
+    maps, canvas = examples.unpooling(), Canvas(200)
     canvas.grid((20, 76), maps["map"])
     canvas.arrow((106, 112), (166, 112))
     canvas.grid((180, 40), maps["nearest"], title="nearest")
@@ -29,7 +29,7 @@ def unpooling() -> Canvas:
 
 
 def max_unpooling() -> Canvas:
-    maps, canvas = examples.max_unpooling(), Canvas(720, 205)
+    maps, canvas = examples.max_unpooling(), Canvas(205)
     canvas.grid((20, 40), maps["map"], title="map")
     _mark_places(canvas, (20, 40), maps["unpooled"])
     canvas.arrow((178, 112), (238, 112), "max pool")
@@ -48,7 +48,7 @@ def _mark_places(canvas: Canvas, at: tuple[float, float], unpooled: Tensor) -> N
 
 
 def bilinear() -> Canvas:
-    maps, canvas = examples.bilinear(), Canvas(760, 270)
+    maps, canvas = examples.bilinear(), Canvas(270)
     canvas.grid((20, 84), examples.TWO, cell=42)
     canvas.arrow((112, 126), (142, 126))
     canvas.grid((152, 42), maps["half-pixel"], cell=42, title="half-pixel centres", text_size=13)
@@ -60,7 +60,7 @@ def bilinear() -> Canvas:
 
 
 def bicubic() -> Canvas:
-    canvas = Canvas(760, 275)
+    canvas = Canvas(275)
     for place, (title, values) in enumerate(examples.bicubic().items()):
         shade, at = values.clamp(0, 1), (20 + 245 * place, 35)
         canvas.grid(at, values, cell=230 / 80, shade=shade, top=1, title=title, lines=False)
@@ -69,7 +69,7 @@ def bicubic() -> Canvas:
 
 def signal() -> Canvas:
     """The matrices of a convolution and its transpose, with letters, for strides 1 and 2."""
-    canvas = Canvas(760, 460)
+    canvas = Canvas(460)
     for place, stride in enumerate((1, 2)):
         left, matrix = 385 * place + 20, examples.signal_matrix(stride)
         _product(canvas, (left, 44), matrix, examples.SIGNAL, examples.convolved(stride), f"stride {stride}")
@@ -99,7 +99,7 @@ def _product(
 
 
 def matrices() -> Canvas:
-    maps, canvas = examples.map_matrices(), Canvas(760, 420)
+    maps, canvas = examples.map_matrices(), Canvas(420)
     canvas.grid((20, 60), examples.KERNEL, cell=30, title="kernel")
     canvas.arrow((124, 105), (164, 105))
     canvas.grid((178, 50), maps["4 x 16"], cell=26, title="4 x 16: 4 x 4 to 2 x 2", words=_without_zeros(maps["4 x 16"]))
@@ -119,7 +119,7 @@ def _without_zeros(matrix: Tensor) -> list[list[str]]:
 def pasting() -> list[Canvas]:
     frames = []
     for count, result in enumerate(examples.pasting()):
-        canvas = Canvas(560, 260)
+        canvas = Canvas(260)
         canvas.grid((20, 94), examples.TWO, title="map")
         canvas.grid((140, 76), examples.KERNEL, title="kernel", color=RUST, top=6)
         canvas.arrow((268, 130), (318, 130), "stride 2")
@@ -134,7 +134,7 @@ def pasting() -> list[Canvas]:
 
 
 def fractional() -> Canvas:
-    maps, canvas = examples.fractional(), Canvas(700, 290)
+    maps, canvas = examples.fractional(), Canvas(290)
     canvas.grid((20, 42), maps["zeros between and around"], cell=32, title="zeros between and around")
     canvas.mark((20, 42), (0, 3), (0, 3), cell=32)
     canvas.text((262, 154), "*", size=22)
@@ -146,7 +146,7 @@ def fractional() -> Canvas:
 
 def pointwise() -> Canvas:
     """A 1x1 convolution as a linear layer on the column of channels above each pixel."""
-    canvas = Canvas(700, 250)
+    canvas = Canvas(250)
     for x, depth, words in ((60, 90, "64 x 64 x 192"), (480, 40, "64 x 64 x K")):
         canvas.block((x, 100), (110, 110), depth)
         canvas.block((x + 60, 150), (12, 12), depth, color=RUST)
@@ -156,7 +156,7 @@ def pointwise() -> Canvas:
 
 
 def checkerboard() -> Canvas:
-    canvas, x = Canvas(760, 292), 20
+    canvas, x = Canvas(292), 20
     for title, counts in examples.overlaps().items():
         canvas.grid((x, 40), counts, cell=20, title=title, top=1.5 * int(counts.max()), color=RUST, text_size=11)
         x += 20 * counts.shape[1] + 30
@@ -167,7 +167,7 @@ def dilated() -> list[Canvas]:
     frames, cell, rates, at = [], 20, (1, 2, 4), (20, 20)
     sides, steps = examples.stacked_fields(rates), [torch.zeros(15, 15), *examples.dilated()]
     for depth, ways in enumerate(steps):
-        canvas = Canvas(520, 340)
+        canvas = Canvas(340)
         canvas.grid(at, ways, cell=cell, shade=(ways > 0).float(), top=2.5, numbers=False)
         canvas.dot((at[0] + 7.5 * cell, at[1] + 7.5 * cell), color=INK)
         taps = [7.5 + tap * rates[depth - 1] for tap in (-1, 0, 1)] if depth else []
@@ -183,7 +183,7 @@ def dilated() -> list[Canvas]:
 
 def growth() -> Canvas:
     """Sides of the field by depth."""
-    canvas, sides = Canvas(620, 270), examples.fields()
+    canvas, sides = Canvas(270), examples.fields()
     for place, (name, color) in enumerate((("plain", INK), ("dilated", RUST))):
         points = [(70 + 105 * depth, 230 - 3 * side) for depth, side in enumerate(sides[name], 1)]
         for start, end in pairwise(points):
@@ -202,7 +202,7 @@ def growth() -> Canvas:
 
 def backbone() -> Canvas:
     """A block of ResNet-50 as a box: darker where its rate is higher, framed where it strides."""
-    canvas = Canvas(760, 215)
+    canvas = Canvas(215)
     for row, output_stride in enumerate((32, 16, 8)):
         y, x = 46 + 54 * row, 120.0
         canvas.text((20, y + 18), f"stride {output_stride}", anchor="lm")
@@ -219,7 +219,7 @@ def backbone() -> Canvas:
 
 def regions() -> Canvas:
     """The same box under the ways to pool it to 2 x 2 cells, and to 3 x 3 parts."""
-    canvas, cell = Canvas(760, 215), 21.5
+    canvas, cell = Canvas(215), 21.5
     for place, (title, draw) in enumerate(
         {"RoIPool": _pool, "RoIWarp": _warp, "RoIAlign": _align, "position-sensitive": _parts}.items()
     ):
@@ -276,7 +276,7 @@ def _parts(canvas: Canvas, on: On) -> None:
 
 def field() -> Canvas:
     """The effective field within the theoretical one."""
-    canvas, share = Canvas(440, 280), examples.effective()
+    canvas, share = Canvas(280), examples.effective()
     canvas.grid((10, 10), share, cell=8.4, lines=False)
     canvas.mark((10, 10), (5, 26), (5, 26), cell=8.4)
     canvas.text((290, 115), "theory: 21 x 21", color=RUST, anchor="lm")
