@@ -35,7 +35,7 @@ class Catalog:
         kind: what an entry is, as it stands in messages, such as "semantic model".
         package: dotted name of the package whose files are the entries. Files that begin with `_` are not entries.
 
-    A file's public thing is the first name in its `__all__`.
+    A file's public thing is what in its `__all__` is called as the file is, else the first name there.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -67,6 +67,6 @@ class Catalog:
         return importlib.import_module(f"{self.package}.{name}")
 
     def load(self, name: str) -> Any:
-        """The public thing of the file called `name`: the first name in its `__all__`."""
+        """The public thing of the file called `name`."""
         module = self.module(name)
-        return getattr(module, module.__all__[0])
+        return getattr(module, name if name in module.__all__ else module.__all__[0])
