@@ -1,6 +1,6 @@
 """Segmentation before deep learning: one file each, arrays in and out, and every one a predictor like a network.
 
-The function called as its file takes an image (H, W, C) and keywords with defaults. The module says what comes back and is needed:
+The function called as its file takes an image (H, W, C) and keywords with defaults. The module says what it gives and needs:
 
 * `RESULT`: "regions" (ids (H, W) of regions without class), "foreground" (bool (H, W)), "objects" (ids (H, W), 0 is none) or
   "hinted" (ids (H, W) that are the class ids of the hints);

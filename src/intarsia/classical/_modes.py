@@ -46,8 +46,11 @@ def seek_modes(
     """Climb from each place to a mode of the density, and merge places that end within half a bandwidth of each other.
 
     Args:
-        points, bandwidth, kernel, weights: see `shift`.
+        points: (N, D).
         start: (M, D) places to climb from.
+        bandwidth: h.
+        kernel: see `shift`.
+        weights: (N,) of the points; None: all alike.
         iterations: at most.
         tolerance: a climb ends when no place moves by more than this share of the bandwidth.
 
