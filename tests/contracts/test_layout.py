@@ -16,6 +16,7 @@ CATALOGUES = {
     "metrics": "docs/metrics.md",
     "data/formats": "docs/formats.md",
     "data/datasets": "docs/datasets.md",
+    "data/targets": "docs/targets.md",
 }
 LONGEST_FILE = 400
 

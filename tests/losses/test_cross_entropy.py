@@ -50,6 +50,32 @@ def test_one_logit_equals_binary_cross_entropy() -> None:
     torch.testing.assert_close(cross_entropy_loss(logits, label, ignore_id=IGNORE), expected)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_logit_is_a_pair_of_which_one_is_zero(smoothing: float, weighted: bool) -> None:
+    logits, label = logits_and_label(classes=1)
+    weight = torch.tensor([0.3, 2.0]) if weighted else None
+    pair = torch.cat([torch.zeros_like(logits), logits], 1)
+    single, double = (
+        cross_entropy_loss(one, label, ignore_id=IGNORE, class_weight=weight, smoothing=smoothing) for one in (logits, pair)
+    )
+    torch.testing.assert_close(single, double)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_overlapping_classes_are_binary_cross_entropies_side_by_side(smoothing: float, weighted: bool) -> None:
+    logits, _ = logits_and_label()
+    label = (torch.rand(logits.shape) < 0.5).long()
+    label[0, 2] = IGNORE
+    weight = torch.tensor([0.2, 1.0, 3.0, 0.5]) if weighted else None
+    each = (torch.ones(4) if weight is None else weight).view(-1, 1, 1).expand_as(logits)[label != IGNORE]
+    target = label[label != IGNORE] * (1 - smoothing) + smoothing / 2
+    entropy = F.binary_cross_entropy_with_logits(logits[label != IGNORE], target, reduction="none")
+    loss = cross_entropy_loss(logits, label, ignore_id=IGNORE, class_weight=weight, smoothing=smoothing)
+    torch.testing.assert_close(loss, (each * entropy).sum() / each.sum())
+
+
 def test_scaling_all_weights_changes_nothing() -> None:
     logits, label = logits_and_label()
     weight = torch.tensor([0.2, 1.0, 3.0, 0.5])

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from segmentation_models_pytorch.losses import DiceLoss as TheirDiceLoss
 from torch.nn import functional as F
 
 from intarsia.core import SegmentationError
@@ -46,6 +47,26 @@ def test_equals_a_slow_loop(classes: int) -> None:
             truth += is_class
         scores.append(2 * overlap / (predicted + truth))
     assert DiceLoss(ignore_id=IGNORE)(logits, label).item() == pytest.approx(1 - sum(scores) / len(scores), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("smooth", [0.0, 1.0])
+def test_equals_segmentation_models_pytorch(mode: str, smooth: float) -> None:
+    logits, label = logits_and_label(1 if mode == "binary" else 3)
+    if mode != "multiclass":
+        label = torch.randint(2, logits.shape, generator=torch.Generator().manual_seed(2))
+        label[..., 2, :] = IGNORE
+    expected = TheirDiceLoss(mode, smooth=smooth / 2, ignore_index=IGNORE)(logits, label)  # theirs counts twice
+    torch.testing.assert_close(DiceLoss(ignore_id=IGNORE, smooth=smooth)(logits, label), expected)
+
+
+def test_a_rare_background_keeps_its_precision() -> None:
+    """Three pixels of class 0 among a million, with one logit: their overlap is no difference of large sums."""
+    logits = torch.full((1, 1, 1000, 1000), 12.0)
+    label = torch.ones(1, 1000, 1000, dtype=torch.int64)
+    logits[..., 0, :3], label[:, 0, :3] = -1.0, 0
+    single, double = (dice_loss(one, label, ignore_id=IGNORE) for one in (logits, logits.double()))
+    assert single.item() == pytest.approx(double.item(), rel=1e-4)
 
 
 def test_pools_over_the_batch() -> None:

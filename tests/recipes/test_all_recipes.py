@@ -66,7 +66,7 @@ def test_two_steps_on_a_tiny_network(stage: Stage) -> None:
         )
     label = torch.randint(CLASSES, (2, 64, 64))
     presence = torch.stack([torch.bincount(one.flatten(), minlength=CLASSES) > 0 for one in label]).float()
-    targets = {"presence": presence}
+    targets = {"presence": presence, "border_weights": 10 * torch.rand(2, 64, 64)}
     assert set(needed_targets(network, loss, 3)) <= set(targets)
     batch = Batch(torch.randn(2, 3, 64, 64), label, ("a", "b"), ((64, 64),) * 2, targets)
     optimizer = make_optimizer(network.train().named_parameters(), Stage(**{**vars(stage), "lr": stage.lr or 1e-3}))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["LOSSES", "TARGET_LOSSES", "counts_classes_alike", "create_loss", "loss_targets", "takes_class_weight", "target_loss"]
 
 LOSSES = Catalog("loss", "intarsia.losses")
-TARGET_LOSSES = {"presence": "class_presence"}
+TARGET_LOSSES = {"presence": "class_presence", "touching_borders": "boundary_aware"}
 """What an auxiliary head is trained with that learns another target than the label."""
 
 
@@ -26,6 +26,8 @@ def create_loss(
     **options: Any,
 ) -> nn.Module:
     """Make the loss called `name`: a Module whose forward takes logits (N, K, H, W) and label (N, H, W).
+
+    Where a pixel can have several classes, the label is (N, K, H, W) of 0 and 1, and all but Lovász-softmax take it.
 
     A loss that needs more than the label says so in `TARGETS`, names of `intarsia.data.targets`, which it takes as keywords.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import SettingsError
-from intarsia.losses._prepare import as_class_weight, prepare
-from intarsia.ops.over_processes import sum_over_processes
+from intarsia.losses._pixels import mean_over, mean_over_valid, pixel_cross_entropy, pixel_weights
+from intarsia.losses._prepare import Prepared, as_class_weight, need_class_weights, prepare
 
 __all__ = ["CrossEntropyLoss", "cross_entropy_loss"]
 
@@ -54,36 +53,42 @@ def cross_entropy_loss(
 
     In [0, inf); 0 at a perfect prediction without smoothing, at best the entropy of the smoothed target with it. Without a valid
     pixel it is 0 and so is its gradient. Computed in float32. One logit (K = 1) is the score of class 1 against class 0, with
-    labels 0 and 1 and two weights: binary cross-entropy.
+    labels 0 and 1 and two weights: binary cross-entropy. Where a pixel can have several classes, it is the mean of that over all
+    pixels and classes, with a weight for each class.
 
     Source: smoothing as in Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7.
 
     Args:
         logits: (N, K, H, W).
-        label: (N, H, W) integer class ids, or `ignore_id`.
+        label: (N, H, W) integer class ids, or (N, K, H, W) of 0 and 1; or `ignore_id`.
         ignore_id: label value of pixels that do not count.
         class_weight: (K,).
         smoothing: in [0, 1).
 
     Raises:
-        SegmentationError: logits and label of shapes that do not fit together.
+        SegmentationError: logits and label of shapes that do not fit together, or labels that are no class.
         SettingsError: another number of weights than of classes.
     """
-    logits, label = prepare(logits, label)
-    if class_weight is not None:
-        if len(class_weight) != logits.shape[1]:
-            raise SettingsError(
-                f"There are {len(class_weight)} class weights for {logits.shape[1]} classes; one for each is expected."
-            )
-        class_weight = class_weight.to(logits)
-    # Summed outside: with reduction="none" torch's kernel is deterministic on CUDA, and no valid pixel is no division by zero.
-    per_pixel = F.cross_entropy(
-        logits, label, weight=class_weight, ignore_index=ignore_id, reduction="none", label_smoothing=smoothing
-    )
-    valid = label != ignore_id
+    given = prepare(logits, label, ignore_id)
+    weight = None if class_weight is None else need_class_weights(class_weight, given)
+    entropy = _smoothed(given, weight, smoothing) if smoothing else pixel_cross_entropy(given)
+    if weight is None:
+        return mean_over_valid(entropy, given.valid)
+    weights = pixel_weights(given, weight)
+    return mean_over(entropy if smoothing else weights * entropy, weights)
+
+
+def _smoothed(given: Prepared, class_weight: Tensor | None, smoothing: float) -> Tensor:
+    """The bracket of the formula at each pixel, in the shape of the label."""
+    logits, label, valid, ignore_id = given
+    if not given.by_sigmoid:
+        return F.cross_entropy(
+            logits, label, weight=class_weight, ignore_index=ignore_id, reduction="none", label_smoothing=smoothing
+        )
+    yes = label * (1 - smoothing) + smoothing / 2
+    there, absent = yes * F.softplus(-logits), (1 - yes) * F.softplus(logits)
     if class_weight is None:
-        divisor = valid.sum()
-    else:
-        divisor = torch.where(valid, class_weight[label.where(valid, 0)], 0.0).sum()
-    total, divisor = sum_over_processes(per_pixel.sum()), sum_over_processes(divisor)
-    return total / torch.where(divisor > 0, divisor, 1)
+        return (there + absent) * valid
+    if given.multi_label:
+        return (there + absent) * class_weight.view(-1, 1, 1) * valid
+    return (class_weight[1] * there + class_weight[0] * absent) * valid

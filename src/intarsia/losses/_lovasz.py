@@ -1,0 +1,50 @@
+"""The Lovász extension of the Jaccard loss: what a sorted error of each pixel weighs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["lovasz_weights"]
+
+NEARLY_ZERO = 1e-30
+
+
+def lovasz_weights(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """The gradient of the Lovász extension with respect to the errors of each row; the extension is its product with them.
+
+    With the pixels of a row in order of falling error, J(i) = 1 - |truth not among the first i| / |truth or among the first i| is
+    the Jaccard loss where those i are wrong and the others right, and the weight of pixel i is J(i) - J(i - 1). With S pixels of
+    truth in the row, F of them and B others among the first i,
+
+        J(i) - J(i - 1) = 1 / (S + B) for a pixel of truth, else (S - F) / ((S + B - 1) (S + B)),
+
+    which rounds better than the difference of two numbers near 1. The weights are >= 0 and their sum in a row is 1; in a row
+    without truth the largest error weighs 1. Of equal errors any order gives the same extension.
+
+    Source: Berman, Rannen Triki, Blaschko, "The Lovász-Softmax loss", CVPR 2018, equation 9 and algorithm 1.
+
+    Args:
+        errors: (R, P) >= 0.
+        truth: (R, P) bool.
+        valid: (R, P) bool; other pixels weigh 0.
+
+    Returns:
+        (R, P), of the dtype of `errors`, without a gradient.
+    """
+    errors = errors.detach()
+    order = _order(torch.where(valid, -errors, torch.inf))
+    found = (truth & valid).gather(1, order)
+    first = found.cumsum(1, dtype=torch.int32).to(errors.dtype)  # a sum of integers is deterministic on CUDA too
+    whole = first[:, -1:].clamp(min=NEARLY_ZERO)  # so that in a row without truth the first pixel weighs 1
+    union = torch.arange(1, errors.shape[1] + 1, device=errors.device, dtype=errors.dtype) - first + whole
+    weight = torch.where(found, 1.0, (whole - first) / (union - 1 + NEARLY_ZERO)) / union
+    return torch.empty_like(errors).scatter_(1, order, weight).where(valid, 0)
+
+
+def _order(keys: Tensor) -> Tensor:
+    """Indices (R, P) that sort each row, the smallest first."""
+    if keys.device.type == "cpu":  # NumPy sorts with the processor's vector instructions, six times as fast as torch
+        return torch.from_numpy(np.argsort(keys.numpy(), axis=1))
+    return keys.argsort(dim=1)
