@@ -6,9 +6,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["lovasz_weights"]
+from intarsia.losses._pixels import mean_over
+
+__all__ = ["lovasz_of_present", "lovasz_weights"]
 
 NEARLY_ZERO = 1e-30
+
+
+def lovasz_of_present(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """The mean over images of the mean, over the classes that the truth of the image contains, of the Lovász extension.
+
+    Args:
+        errors: (N, K, P) >= 0.
+        truth: (N, K, P) bool, False where it is not valid.
+        valid: (N, P) bool.
+
+    Returns:
+        A scalar, 0 without a valid pixel; it has the gradient of the errors.
+    """
+    present = truth.any(2)
+    rows = present.flatten().nonzero().squeeze(1)  # the one place where a step waits for a GPU: it spares sorting absent classes
+    parts = (errors.detach(), truth, valid.unsqueeze(1).expand_as(truth))
+    weights = torch.zeros_like(errors).flatten(0, 1)
+    weights[rows] = lovasz_weights(*(part.flatten(0, 1)[rows] for part in parts))
+    each = (errors * weights.view_as(errors)).sum(2).sum(1) / present.sum(1).clamp(min=1)
+    return mean_over(each, present.any(1))
 
 
 def lovasz_weights(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:

@@ -136,6 +136,6 @@ def _refuse(label: Tensor, strange: Tensor, kinds: int, ignore_id: int) -> None:
     found = torch.unique(label[strange])[:6].tolist()
     raise SegmentationError(
         f"The label holds {found} in {strange.float().mean():.2%} of its values, outside the ids 0..{kinds - 1} and not the "
-        f"ignore id {ignore_id}. The network was probably made for another number of classes, or the mask holds the values of a file "
-        "instead of class ids."
+        f"ignore id {ignore_id}. The network was probably made for another number of classes, or the mask holds the values of a "
+        "file instead of class ids."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from intarsia.losses._lovasz import lovasz_weights
+from intarsia.losses._lovasz import lovasz_of_present, lovasz_weights
 from intarsia.losses._pixels import mean_over
 from intarsia.losses._prepare import prepare
 
@@ -59,11 +59,5 @@ def lovasz_hinge_loss(logits: Tensor, label: Tensor, *, ignore_id: int) -> Tenso
         scores, truth, valid = (part.flatten(0, -3).flatten(1) for part in given[:3])
         errors = (1 - torch.where(truth, scores, -scores)).clamp(min=0)
         return mean_over((errors * lovasz_weights(errors, truth, valid)).sum(1), valid.any(1))
-    truth = given.one_hot().flatten(2)
-    valid = given.valid.flatten(1).unsqueeze(1).expand_as(truth)
-    scores, present = given.logits.flatten(2), truth.any(2)
-    errors = (1 - torch.where(truth, scores, -scores)).clamp(min=0)
-    weights = torch.zeros_like(errors)
-    weights[present] = lovasz_weights(errors.detach()[present], truth[present], valid[present])
-    each = (errors * weights).sum(2).sum(1) / present.sum(1).clamp(min=1)
-    return mean_over(each, present.any(1))
+    scores, truth = given.logits.flatten(2), given.one_hot().flatten(2)
+    return lovasz_of_present((1 - torch.where(truth, scores, -scores)).clamp(min=0), truth, given.valid.flatten(1))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from intarsia.core import SegmentationError
-from intarsia.losses._lovasz import lovasz_weights
-from intarsia.losses._pixels import mean_over
+from intarsia.losses._lovasz import lovasz_of_present
 from intarsia.losses._prepare import prepare
 
 __all__ = ["LovaszSoftmaxLoss", "lovasz_softmax_loss"]
@@ -63,10 +61,4 @@ def lovasz_softmax_loss(logits: Tensor, label: Tensor, *, ignore_id: int) -> Ten
             "Use lovasz_hinge, which takes both."
         )
     prob, truth = given.prob().flatten(2), given.one_hot().flatten(2)
-    valid = given.valid.flatten(1).unsqueeze(1).expand_as(truth)
-    errors = (truth.to(prob.dtype) - prob).abs()
-    present = truth.any(2)
-    weights = torch.zeros_like(prob)
-    weights[present] = lovasz_weights(errors.detach()[present], truth[present], valid[present])
-    each = (errors * weights).sum(2).sum(1) / present.sum(1).clamp(min=1)
-    return mean_over(each, present.any(1))
+    return lovasz_of_present((truth.to(prob.dtype) - prob).abs(), truth, given.valid.flatten(1))
