@@ -23,7 +23,7 @@ def reflect_border(image: Tensor, *, top: int, bottom: int, left: int, right: in
 
 def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
     """Which pixel of a side stands at each place of the grown side."""
-    period = max(2 * (size - 1), 1)
+    period = (2 * torch.arange(size, device=device)[-1]).clamp_min(1)  # a tensor, since ONNX divides by no size that varies
     folded = torch.arange(-before, size + after, device=device).remainder(period)
     return torch.minimum(folded, period - folded)
 
