@@ -73,6 +73,29 @@ def test_an_image_without_objects_is_all_background() -> None:
     assert (compared_as_labels(nothing, ZEROS)[0].ids == 0).all()
 
 
+THREE = ClassSpace.from_names(["sky", "road", "car"])
+TRUTH = LabelMap(np.array([[0, 0, 1, 1, 255], [0, 2, 1, 1, 255]], np.uint8), THREE)
+
+
+def test_regions_take_the_class_of_most_of_their_truth_pixels_and_a_note_says_so() -> None:
+    regions = LabelMap(np.array([[7, 7, 7, 3, 9], [7, 7, 3, 3, 9]]))
+    labels, truth, notes = compared_as_labels(regions, TRUTH)
+    assert labels.ids.tolist() == [[0, 0, 0, 1, 0], [0, 0, 1, 1, 0]]
+    assert labels.classes is truth.classes
+    assert len(notes) == 1
+    assert "the best that its borders allow" in notes[0]
+
+
+def test_a_foreground_and_objects_of_no_class_are_matched_too() -> None:
+    two = ClassSpace.from_names(["background", "foreground"])
+    side = LabelMap(np.array([[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]], np.uint8), two)
+    assert compared_as_labels(side, TRUTH)[0].ids.tolist() == [[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]]
+    assert compared_as_labels(side, side)[2] == []
+    thing = ClassSpace.from_names(["object"], things=["object"])
+    objects = Instances.from_ids(np.array([[0, 0, 1, 1, 0], [0, 2, 1, 1, 0]]), thing, 0)
+    assert compared_as_labels(objects, TRUTH)[0].ids[:, :4].tolist() == [[0, 0, 1, 1], [0, 2, 1, 1]]
+
+
 def test_errors() -> None:
     objects = Instances.from_ids(np.array([[0, 1, 2]]), NUCLEUS, 0)
     with pytest.raises(SettingsError, match="kind Instances cannot be scored against a truth of kind Instances"):
@@ -80,7 +103,9 @@ def test_errors() -> None:
     with pytest.raises(SettingsError, match="kind MultiLabel cannot be scored against a truth of kind LabelMap"):
         compared_as_labels(MultiLabel(np.zeros((2, 2, 3), np.bool_), CLASSES), ZEROS)
     with pytest.raises(SettingsError, match="one of them must have a class for each pixel"):
-        compared_as_labels(LabelMap(ZEROS.ids), ZEROS)
+        compared_as_labels(LabelMap(ZEROS.ids), LabelMap(ZEROS.ids))
+    with pytest.raises(SettingsError, match=r"Regions of \(2, 3\) cannot be matched to a truth of \(2, 5\)"):
+        compared_as_labels(LabelMap(ZEROS.ids), TRUTH)
     with pytest.raises(ClassSpaceError, match=r"no class 'background', 'nucleus', .* Its classes are a, b, c"):
         compared_as_labels(LabelMap(ZEROS.ids, ClassSpace.from_names(["a", "b", "c"])), ZEROS)
     with pytest.raises(ClassSpaceError, match="classes nucleus cannot be read as labels of the classes a, b, c"):

@@ -8,16 +8,22 @@ from intarsia.core import ClassSpace, ClassSpaceError, Instances, LabelMap, Pano
 
 __all__ = ["compared_as_labels"]
 
+MATCHED = (
+    "The prediction has no classes of its own: each region was given the class that most of its pixels have in the truth, so the "
+    "scores are the best that its borders allow."
+)
+
 
 def compared_as_labels(prediction: Segmentation, truth: Segmentation) -> tuple[LabelMap, LabelMap, list[str]]:
     """Prediction and truth as label maps of the same classes in the same order, and a sentence for each thing that was done.
 
     Panoptic maps are read by the class of each pixel. Objects are read as the classes of the label map on the other side: those
     of their own names, and the one class left over where there is no object; between two classes, any object is the second one.
-    Classes are matched by name, in the order of the truth.
+    Classes are matched by name, in the order of the truth. Regions without classes, and a foreground that the truth does not call
+    so, are given the class that most of their pixels have in the truth: the best that anyone could make of them.
 
     Raises:
-        SettingsError: neither side has a class for each pixel.
+        SettingsError: the truth has no class for each pixel, or the prediction no regions.
         ClassSpaceError: the prediction lacks a class of the truth, or the classes of objects and labels do not fit together.
     """
     notes: list[str] = []
@@ -29,9 +35,14 @@ def compared_as_labels(prediction: Segmentation, truth: Segmentation) -> tuple[L
             notes.append(f"The {names[index]} is panoptic; it was scored by the class of each pixel.")
     for index, side in enumerate(sides):
         other = sides[1 - index]
-        if isinstance(side, Instances) and isinstance(other, LabelMap) and other.classes is not None:
+        if index == 0 and isinstance(side, Instances) and isinstance(other, LabelMap) and _of_no_kind(side, other):
+            sides[0] = LabelMap(side.to_ids())
+        elif isinstance(side, Instances) and isinstance(other, LabelMap) and other.classes is not None:
             sides[index] = _objects_as_labels(side, other.classes)
             notes.append(f"The {names[index]} is made of objects; it was scored by whether a pixel belongs to one.")
+    if isinstance(sides[0], LabelMap) and isinstance(sides[1], LabelMap) and _needs_matching(sides[0], sides[1]):
+        sides[0] = _matched_to_truth(sides[0], sides[1])
+        notes.append(MATCHED)
     labels = [side for side in sides if isinstance(side, LabelMap) and side.classes is not None]
     if len(labels) != 2:
         raise SettingsError(
@@ -42,6 +53,33 @@ def compared_as_labels(prediction: Segmentation, truth: Segmentation) -> tuple[L
     if void:
         notes.append(f"The prediction also knows {', '.join(void)}, which the truth does not; such pixels count as wrong.")
     return matched, labels[1], notes
+
+
+def _needs_matching(prediction: LabelMap, truth: LabelMap) -> bool:
+    """Regions, or a foreground of the classical methods, against a truth of other classes."""
+    if truth.classes is None:
+        return False
+    if prediction.classes is None:
+        return True
+    return prediction.classes.names == ("background", "foreground") != truth.classes.names
+
+
+def _of_no_kind(objects: Instances, truth: LabelMap) -> bool:
+    """Objects of classical methods, which do not say of what class, against a truth of several."""
+    return objects.classes.names == ("object",) and truth.classes is not None and len(truth.classes) > 2
+
+
+def _matched_to_truth(regions: LabelMap, truth: LabelMap) -> LabelMap:
+    """Each region as the class of most of its pixels that have one, ties to the first; background where none has."""
+    classes = truth.classes
+    if classes is None or regions.size_hw != truth.size_hw:
+        raise SettingsError(f"Regions of {regions.size_hw} cannot be matched to a truth of {truth.size_hw} (height, width).")
+    _, number = np.unique(regions.ids, return_inverse=True)
+    number = number.reshape(regions.size_hw)
+    scored = truth.ids != classes.ignore_id
+    pairs = number[scored].astype(np.int64) * len(classes) + truth.ids[scored]
+    counts = np.bincount(pairs, minlength=(int(number.max()) + 1) * len(classes)).reshape(-1, len(classes))
+    return LabelMap(counts.argmax(1).astype(classes.id_dtype)[number], classes)
 
 
 def _objects_as_labels(objects: Instances, classes: ClassSpace) -> LabelMap:

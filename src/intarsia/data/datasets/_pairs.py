@@ -33,6 +33,9 @@ ROOT/images/NAME.jpg   with   ROOT/masks/NAME.png        (or instances/ for obje
 ROOT/images/train/NAME.jpg    ROOT/masks/train/NAME.png  and the same for val and test, or
 ROOT/train/images/NAME.jpg    ROOT/train/masks/NAME.png  and the same for val and test;
 in place of NAME.png a binary file per class may be CLASS/NAME.png, or NAME_CLASS.png"""
+WITHOUT_LABELS = (
+    "Without labels, begin with a classical method: intarsia predict {} --model slic --out regions (`intarsia models` lists all)."
+)
 
 
 class Pair(NamedTuple):
@@ -93,7 +96,9 @@ def folder_places(root: Path, faults: list[Fault]) -> list[Place]:
     splits = {split: folder for split, folder in _split_folders(root).items() if (folder / "images").is_dir()}
     if not splits:
         found = sorted(f"{p.name}/" if p.is_dir() else p.name for p in root.iterdir() if not p.name.startswith("."))
-        raise DataError(f"{root} holds no images/ folder. Expected:\n{EXPECTED}\nFound: {_listed(found) or 'nothing'}.")
+        loose = any(_is_image(path) for path in root.iterdir())
+        start = f" {WITHOUT_LABELS.format(root)}" if loose else ""
+        raise DataError(f"{root} holds no images/ folder.{start} Expected:\n{EXPECTED}\nFound: {_listed(found) or 'nothing'}.")
     return [Place(split, folder / "images", folder / "masks", folder / "instances") for split, folder in splits.items()]
 
 
@@ -175,7 +180,7 @@ def _unlabelled(place: Place, view: str) -> Fault:
     )
     message = (
         f"The images in {place.images} are unlabelled: there are no masks in {missing}. They can be predicted; training and "
-        f"evaluation need a mask of the same name for each.{polygons} Expected:\n{EXPECTED}"
+        f"evaluation need a mask of the same name for each.{polygons} {WITHOUT_LABELS.format(place.images)} Expected:\n{EXPECTED}"
     )
     return Fault("missing_mask", message, (place.images,))
 
