@@ -1,12 +1,13 @@
 import json
 from functools import partial
+from threading import Event
 
 import numpy as np
 import pytest
 
 from intarsia.core import ClassSpace, ClassSpaceError, Panoptic, Segment, SegmentationClass, SegmentationError, SettingsError
 from intarsia.data.formats import read_mask_values
-from intarsia.metrics import bootstrap
+from intarsia.metrics import _count, _count_segments, bootstrap
 from intarsia.metrics.panoptic_quality import (
     PanopticEvidence,
     observe_panoptic_consistency,
@@ -176,6 +177,22 @@ def test_maps_of_any_dtype_and_strides_are_read_in_place():
     expected = observe_panoptic_quality(prediction, truth, "a").pooled
     turned = [Panoptic(side.ids.astype(np.int64)[:, ::-1], side.segments, CLASSES) for side in (prediction, truth)]
     np.testing.assert_allclose(observe_panoptic_quality(*turned, "a").pooled, expected, rtol=0, atol=1e-12)
+
+
+def test_a_large_map_is_counted_in_pieces_whether_or_not_a_core_is_free(monkeypatch):
+    rng = np.random.default_rng(3)
+    truth = blocks(rng, 40)
+    prediction = shaken(rng, truth)
+    expected = observe_panoptic_quality(prediction, truth, "a").pooled
+    monkeypatch.setattr(_count_segments, "THREADS", 3)
+    monkeypatch.setattr(_count_segments, "PIXELS_PER_PIECE", 64)
+    np.testing.assert_allclose(observe_panoptic_quality(prediction, truth, "a").pooled, expected, rtol=0, atol=1e-12)
+    done, held = [], Event()
+    pool = [_count._pool().submit(held.wait, 10) for _ in range(_count.THREADS)]  # all threads are busy
+    _count.in_threads(done.append, [("a",), ("b",), ("c",)])
+    assert sorted(done) == ["a", "b", "c"]
+    held.set()
+    assert all(future.result() for future in pool)
 
 
 def test_merging_intervals_and_json():

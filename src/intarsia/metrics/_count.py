@@ -8,8 +8,9 @@ four tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -145,10 +146,21 @@ def cuts(length: int, parts: int, multiple: int = 1) -> list[slice]:
 
 
 def in_threads(function: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:
-    """Run calls side by side. Threads of our own: numba's parallel loops cannot be entered from two threads at a time."""
-    threads = [Thread(target=function, args=arguments) for arguments in calls[1:]]
-    for thread in threads:
-        thread.start()
+    """Run calls side by side. Threads of our own: numba's parallel loops cannot be entered from two threads at a time.
+
+    Where the other cores are busy nothing waits for them: a call that no thread has begun is run here, from the last one on.
+    """
+    waiting = [_pool().submit(function, *arguments) for arguments in calls[1:]]
     function(*calls[0])
-    for thread in threads:
-        thread.join()
+    for future, arguments in zip(reversed(waiting), reversed(calls), strict=False):
+        if future.cancel():
+            function(*arguments)
+    for future in waiting:
+        if not future.cancelled():
+            future.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that stay; after a fork they are gone, and `in_threads` runs all calls itself."""
+    return ThreadPoolExecutor(max(1, THREADS - 1), "intarsia-count")

@@ -16,7 +16,7 @@ from intarsia.metrics._count import THREADS, cuts, in_threads
 
 __all__ = ["count_segments"]
 
-PIXELS_PER_THREAD = 1 << 20  # a millisecond of work
+PIXELS_PER_PIECE = 1 << 18  # a fifth of a millisecond of work
 TOGETHER = 16
 ONE = np.uint64(1)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiples of it fall far from one another
@@ -35,8 +35,10 @@ def count_segments(truth: Array, prediction: Array, true_ids: Array, predicted_i
         (G, P) int64. Its sum is less than H W if a map holds another id.
     """
     tables = (*_table(true_ids), *_table(predicted_ids))
-    parts = cuts(truth.shape[0], max(1, min(THREADS, truth.size // PIXELS_PER_THREAD)))
-    counts = np.zeros((len(parts), len(true_ids) + 1, len(predicted_ids) + 1), np.int64)
+    bins = (len(true_ids) + 1, len(predicted_ids) + 1)
+    pieces = min(4 * THREADS, truth.size // max(PIXELS_PER_PIECE, bins[0] * bins[1])) if THREADS > 1 else 1
+    parts = cuts(truth.shape[0], max(1, pieces))
+    counts = np.zeros((len(parts), *bins), np.int64)
     in_threads(_count, [(truth[part], prediction[part], *tables, counts[i]) for i, part in enumerate(parts)])
     total: Array = counts.sum(0)
     return total[:-1, :-1]
@@ -51,19 +53,21 @@ def _count(truth: Array, prediction: Array, ids: Array, rows: Array, other_ids: 
     last, other_last = truth[0, 0], prediction[0, 0]
     row, column = _bin(last, ids, rows), _bin(other_last, other_ids, columns)
     run = 0
-    for y in range(height):
+    for line in range(height):
+        y = np.uint64(line)  # indices without a sign, which are not asked whether they count from the end: twice as fast
         for begin in range(0, width, TOGETHER):
+            first = np.uint64(begin)
             if begin + TOGETHER <= width:
                 differ, other_differ = last ^ last, other_last ^ other_last
-                for x in range(TOGETHER):  # of fixed length, so that it becomes a few vector instructions
-                    differ |= truth[y, begin + x] ^ last
-                    other_differ |= prediction[y, begin + x] ^ other_last
+                for offset in range(TOGETHER):  # of fixed length, so that it becomes a few vector instructions
+                    differ |= truth[y, first + np.uint64(offset)] ^ last
+                    other_differ |= prediction[y, first + np.uint64(offset)] ^ other_last
                 if differ == 0 and other_differ == 0:
                     run += TOGETHER
                     continue
-            for index in range(begin, min(begin + TOGETHER, width)):
-                here = np.uint64(index)  # an index without a sign is not asked whether it counts from the end
-                value, other = truth[y, here], prediction[y, here]
+            for offset in range(min(TOGETHER, width - begin)):
+                x = first + np.uint64(offset)
+                value, other = truth[y, x], prediction[y, x]
                 if value != last or other != other_last:
                     counts[row, column] += run
                     run = 0

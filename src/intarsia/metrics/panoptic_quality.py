@@ -132,12 +132,10 @@ def _count(prediction: Panoptic, truth: Panoptic, key: str) -> tuple[Array, _Sid
     from intarsia.metrics._count_segments import count_segments
 
     need_comparable(prediction, truth, key)
-    ids, sides = [], []
-    for side in (prediction, truth):
-        ids.append(np.array([0, *(segment.id for segment in side.segments)], np.int64))
-        crowd = np.array([segment.is_crowd for segment in side.segments], np.bool_)
-        sides.append(_Side(np.array([segment.class_id for segment in side.segments], np.intp), crowd, crowd))
-    counts = count_segments(truth.ids, prediction.ids, ids[1], ids[0])
+    listed = [[(s.id, s.class_id, s.is_crowd) for s in side.segments] for side in (prediction, truth)]
+    (ids, *mine), (true_ids, *theirs) = (np.array([(0, 0, 0), *rows], np.int64).T for rows in listed)
+    sides = [_Side(class_id[1:], crowd[1:] > 0, crowd[1:] > 0) for class_id, crowd in (mine, theirs)]
+    counts = count_segments(truth.ids, prediction.ids, true_ids, ids)
     if counts.sum() != truth.ids.size:
         raise SegmentationError(
             f"{key}: the maps hold ids that their segments do not list. Was an array changed after the panoptic map was made?"
@@ -147,21 +145,21 @@ def _count(prediction: Panoptic, truth: Panoptic, key: str) -> tuple[Array, _Sid
 
 def _tally(counts: Array, predicted: _Side, true: _Side, classes: int, true_on_void: Array | int = 0) -> Array:
     """(K, 4) sum of IoU, TP, FP and FN; `true_on_void` are the pixels (G,) to be left out of the union of true segments."""
-    shared, on_void = counts[1:, 1:], counts[0, 1:]
-    area, true_area = counts.sum(0)[1:], counts.sum(1)[1:]
-    union = (area - on_void)[None] + (true_area - true_on_void)[:, None] - shared
-    same = true.class_id[:, None] == predicted.class_id[None]
-    matches = same & ~true.crowd[:, None] & ~predicted.crowd[None] & (2 * shared > union)
-    excused = on_void + (shared * (same & true.excuses[:, None])).sum(0)
-    true_excused = true_on_void + (shared * (same & predicted.excuses[None])).sum(1)
-    left = (area > 0) & ~matches.any(0) & ~predicted.crowd & (2 * excused <= area)
-    true_left = (true_area > 0) & ~matches.any(1) & ~true.crowd & (2 * true_excused <= true_area)
-    tallies = np.zeros((classes, 4))
-    rows, columns = np.nonzero(matches)
-    np.add.at(tallies[:, 0], true.class_id[rows], shared[rows, columns] / union[rows, columns])
-    for column, found in enumerate((true.class_id[rows], predicted.class_id[left], true.class_id[true_left]), 1):
-        np.add.at(tallies[:, column], found, 1)
-    return tallies
+    on_void, area, true_area = counts[0, 1:], counts.sum(0)[1:], counts.sum(1)[1:]
+    rows, columns = np.nonzero(counts[1:, 1:])
+    shared = counts[1:, 1:][rows, columns]
+    union = (true_area - true_on_void)[rows] + (area - on_void)[columns] - shared
+    same = true.class_id[rows] == predicted.class_id[columns]
+    match = same & ~true.crowd[rows] & ~predicted.crowd[columns] & (2 * shared > union)
+    excused = on_void + np.bincount(columns, shared * (same & true.excuses[rows]), len(area))
+    true_excused = true_on_void + np.bincount(rows, shared * (same & predicted.excuses[columns]), len(true_area))
+    left = (area > 0) & ~predicted.crowd & (2 * excused <= area)
+    true_left = (true_area > 0) & ~true.crowd & (2 * true_excused <= true_area)
+    left[columns[match]] = true_left[rows[match]] = False
+    found = true.class_id[rows[match]]
+    weighted = np.bincount(found, shared[match] / union[match], classes)
+    numbers = (np.bincount(ids, minlength=classes) for ids in (found, predicted.class_id[left], true.class_id[true_left]))
+    return np.stack([weighted, *numbers], -1)
 
 
 def _evidence(tallies: Array, truth: Panoptic, key: str) -> PanopticEvidence:
