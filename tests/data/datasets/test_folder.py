@@ -194,7 +194,8 @@ def test_unlabelled_images_and_stray_files(make: Make) -> None:
     root = make("images/a.jpg", "images/b.jpg")
     (root / "labels").mkdir()
     with pytest.raises(
-        DataError, match=r"are unlabelled: there are no masks in .*masks\. They can be predicted.*look like polygons.*predict .*images --model slic"
+        DataError,
+        match=r"are unlabelled: there are no masks in .*masks\. They can be predicted.*like polygons.*predict .*images --model slic",
     ):
         Folder(root)
     make("masks/a.png", "masks/b.png")
