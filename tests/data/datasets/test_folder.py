@@ -195,7 +195,7 @@ def test_unlabelled_images_and_stray_files(make: Make) -> None:
     (root / "labels").mkdir()
     with pytest.raises(
         DataError,
-        match=r"are unlabelled: there are no masks in .*masks\. They can be predicted.*like polygons.*predict .*images --model slic",
+        match=r"are unlabelled: there are no masks in .*masks\. They can be predicted.*like polygons.*images --model slic",
     ):
         Folder(root)
     make("masks/a.png", "masks/b.png")
