@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.demo import demo
     from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
+    from intarsia.workflow.import_weights import import_weights
     from intarsia.workflow.models import list_models
     from intarsia.workflow.predict import predict
     from intarsia.workflow.report import report
@@ -42,6 +43,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "import_weights",
     "list_models",
     "load",
     "open_dataset",
@@ -57,6 +59,7 @@ _HOMES = {
     "demo": "intarsia.workflow.demo",
     "doctor": "intarsia.workflow.doctor",
     "evaluate": "intarsia.workflow.evaluate",
+    "import_weights": "intarsia.workflow.import_weights",
     "list_models": "intarsia.workflow.models",
     "load": "intarsia.inference",
     "open_dataset": "intarsia.data.datasets",

@@ -16,7 +16,7 @@ from intarsia.cli import app as app_module
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 STORY = ("check", "train", "evaluate", "predict", "report")
 """Pages that read as one story over one folder."""
-ALONE = ("demo", "models", "doctor", "score")
+ALONE = ("demo", "models", "doctor", "score", "import")
 LONGEST_PAGE = 30
 MARGIN = 0.05
 """A score may fall short of the promised one by so much: another processor rounds differently."""
@@ -117,6 +117,10 @@ def test_models(folder):
 def test_score(folder):
     printed = run_page("score")
     assert float(re.search(r"^ *miou +([\d.]+)", printed, re.MULTILINE)[1]) == pytest.approx(promised("score"), abs=0.01)
+
+
+def test_import(folder):
+    assert run_page("import").splitlines()[-1] == "True"
 
 
 def test_doctor(folder):

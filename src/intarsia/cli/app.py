@@ -12,6 +12,7 @@ from intarsia.cli.check import check
 from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
+from intarsia.cli.import_ import import_
 from intarsia.cli.models import models
 from intarsia.cli.predict import predict
 from intarsia.cli.report import report
@@ -33,6 +34,8 @@ Intarsia segments images. What to do first:
   intarsia score MASKS TRUTH             scores of masks that any tool made
   intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
   intarsia models                        the networks there are
+  intarsia import WEIGHTS --from LIBRARY:NETWORK --out FILE
+                                         weights of torchvision or segmentation_models_pytorch as a model file
   intarsia doctor                        is this installation fine? The text for a bug report
 
 intarsia COMMAND --help tells the rest."""
@@ -48,6 +51,7 @@ app = typer.Typer(
 )
 for command in (check, train, evaluate, predict, report, score, models, demo, doctor):
     app.command()(command)
+app.command("import")(import_)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from intarsia.core.errors import SettingsError
 
-__all__ = ["parse_auto", "parse_duration", "parse_pairs", "parse_size", "parse_weights"]
+__all__ = ["parse_auto", "parse_duration", "parse_numbers", "parse_pairs", "parse_size", "parse_weights"]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -53,6 +53,14 @@ def parse_weights(text: str | None) -> str | tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise SettingsError(f"The class weights {text!r} are not understood; write auto, none, or numbers: 1,2.5,1.") from error
+
+
+def parse_numbers(text: str | None, name: str) -> tuple[float, ...] | None:
+    """Numbers from "0.5,0.5,0.5"; None from None."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"{name} is {text!r}; numbers with commas between, such as 0.5,0.5,0.5, are expected.") from error
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:
