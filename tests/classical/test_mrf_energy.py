@@ -72,6 +72,15 @@ def test_two_labels_are_exact_by_all_that_cut(seed: int) -> None:
         assert np.array_equal(result.labels.reshape(3, 4), cut)
 
 
+@pytest.mark.parametrize("solver", [exact_binary, *SOLVERS])
+def test_costs_may_be_small_whole_numbers(solver: type[icm]) -> None:
+    unary = np.array([[250, 3], [2, 0], [1, 200], [0, 0]], np.uint8)
+    edges, weights = grid_edges((2, 2)), np.array([3, 4, 5, 6], np.uint8)
+    narrow, wide = Energy(unary, edges, weights, potts(2)), Energy(unary.astype(float), edges, weights.astype(float), potts(2))
+    assert solver(narrow).energies == solver(wide).energies
+    assert solver(narrow).labels.tolist() == solver(wide).labels.tolist()
+
+
 def test_costs_of_two_equal_labels_are_cut_too() -> None:
     energy = random_energy(0, 3, 4, 2, np.array([[0.3, 0.8], [0.8, -0.1]]))
     assert exact_binary(energy).energies[-1] == pytest.approx(every(energy)[1].min(), rel=1e-12)

@@ -145,6 +145,6 @@ def _cut(zero: Array, one: Array, pairs: list[Array], ends: tuple[Array, Array],
     """
     a, b, c, d = pairs
     first, second = ends
-    gain = one - zero + np.bincount(first, c - a, len(zero)) + np.bincount(second, d - c, len(zero))
+    gain = np.subtract(one, zero, dtype=np.float64) + np.bincount(first, c - a, len(zero)) + np.bincount(second, d - c, len(zero))
     apart = np.maximum(b + c - a - d, 0)
     return graph_cut(np.maximum(gain, 0), np.maximum(-gain, 0), arcs, apart, np.zeros(len(apart)))[1]
