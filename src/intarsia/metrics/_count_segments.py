@@ -1,7 +1,7 @@
 """The kernel that counts pairs of segment ids. Importing this file imports numba; it compiles on first use and is kept on disk.
 
 Ids run to millions, so each is looked up in a small hash table. Neighbours are mostly equal: a pair is looked up where it
-changes, its run is counted at once, and sixteen pixels at a time are compared with the last one.
+changes, its run is counted at once, and eight pixels at a time are compared with the last one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from intarsia.metrics._count import THREADS, cuts, in_threads
 __all__ = ["count_segments"]
 
 PIXELS_PER_PIECE = 1 << 18  # a fifth of a millisecond of work
-TOGETHER = 16
+TOGETHER = 8
 ONE = np.uint64(1)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiples of it fall far from one another
 
@@ -36,7 +36,7 @@ def count_segments(truth: Array, prediction: Array, true_ids: Array, predicted_i
     """
     tables = (*_table(true_ids), *_table(predicted_ids))
     bins = (len(true_ids) + 1, len(predicted_ids) + 1)
-    pieces = min(4 * THREADS, truth.size // max(PIXELS_PER_PIECE, bins[0] * bins[1])) if THREADS > 1 else 1
+    pieces = min(2 * THREADS, truth.size // max(PIXELS_PER_PIECE, bins[0] * bins[1])) if THREADS > 1 else 1
     parts = cuts(truth.shape[0], max(1, pieces))
     counts = np.zeros((len(parts), *bins), np.int64)
     in_threads(_count, [(truth[part], prediction[part], *tables, counts[i]) for i, part in enumerate(parts)])
