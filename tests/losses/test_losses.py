@@ -37,9 +37,9 @@ def sample(kind: str, size: int = 6, dtype: torch.dtype = torch.float32) -> tupl
     return logits, label
 
 
-def ready(name: str, label: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def ready(name: str, label: Tensor, ignore_id: int = IGNORE) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss called `name` with its settings by default, given the targets that it asks for."""
-    loss = create_loss(name, ignore_id=IGNORE)
+    loss = create_loss(name, ignore_id=ignore_id)
     size = (len(label), *label.shape[-2:])
     weights = torch.rand(size, generator=torch.Generator().manual_seed(1)) if loss_targets(loss) else None
     return loss if weights is None else lambda logits, label: loss(logits, label, border_weights=weights)
@@ -155,6 +155,14 @@ def test_labels_of_other_dtypes_are_taken(name: str, kind: str) -> None:
     if kind != "exclusive":
         known = label == 1
         assert torch.equal(ready(name, label)(logits, known), ready(name, label)(logits, known.long()))
+
+
+@every_case
+def test_any_id_can_be_the_one_to_ignore(name: str, kind: str) -> None:
+    logits, label = sample(kind)
+    expected = ready(name, label)(logits, label)
+    for other in (-100, 3, 65535):
+        assert torch.equal(ready(name, label, other)(logits, label.where(label != IGNORE, other)), expected)
 
 
 @every_case
