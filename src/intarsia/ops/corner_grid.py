@@ -23,4 +23,4 @@ def grow_to_corner_grid(image: Tensor, stride: int, *, divisor: int = 1) -> Tens
     if divisor != 1:
         return grow_to_multiple(image, divisor)
     bottom, right = (1 - image.shape[-2]) % stride, (1 - image.shape[-1]) % stride
-    return reflect_border(image, top=0, bottom=bottom, left=0, right=right) if bottom or right else image
+    return reflect_border(image, top=0, bottom=bottom, left=0, right=right)

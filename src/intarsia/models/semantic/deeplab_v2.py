@@ -29,6 +29,7 @@ Deviations:
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -107,7 +108,8 @@ class DeepLabV2(nn.Module):
         largest = self._score(grown)  # (N, K, H/8, W/8)
         sized = [largest]
         for scale in self.scales[1:]:
-            size = [int((side - 1) * scale) + 1 for side in grown.shape[-2:]]
+            above, below = Fraction(scale).limit_denominator(1000).as_integer_ratio()
+            size = [(side - 1) * above // below + 1 for side in grown.shape[-2:]]
             sized.append(self._score(resize_bilinear(grown, size, align_corners=True)))  # (N, K, scale H/8, scale W/8)
             largest = torch.maximum(largest, resize_bilinear(sized[-1], largest.shape[-2:], align_corners=True))
         if len(sized) == 1:
@@ -121,7 +123,8 @@ class DeepLabV2(nn.Module):
     def _score(self, image: Tensor) -> Tensor:
         feature = self.encoder(grow_to_multiple(image, self.encoder.size_divisor))[-1]  # (N, 2048, H/8, W/8)
         scores = torch.stack([branch(feature) for branch in self.branches]).sum(0)  # (N, K, H/8, W/8)
-        return crop(scores, [-(-side // self.encoder.strides[-1]) for side in image.shape[-2:]])
+        stride = self.encoder.strides[-1]
+        return crop(scores, [(side + stride - 1) // stride for side in image.shape[-2:]])
 
 
 def _fc(in_channels: int, channels: int, num_classes: int, rate: int, dropout: float) -> nn.Sequential:

@@ -165,7 +165,7 @@ class _TransitionDown(nn.Sequential):
 
 def _grow_to_least(image: Tensor, least: int) -> Tensor:
     bottom, right = (max(0, least - size) for size in image.shape[-2:])
-    return reflect_border(image, top=0, bottom=bottom, left=0, right=right) if bottom or right else image
+    return reflect_border(image, top=0, bottom=bottom, left=0, right=right)
 
 
 def _he_uniform_(network: nn.Module) -> None:

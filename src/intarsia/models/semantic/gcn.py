@@ -96,7 +96,7 @@ class GCN(nn.Module):
             x = refine(enlarge(x, scores.shape[-2:]) + scores)  # strides 16, 8, 4
         height, width = grown.shape[-2:]
         for enlarge, refine, stride in zip(self.enlarge[3:], self.refine[3:], (2, 1), strict=True):
-            x = refine(enlarge(x, (-(-height // stride), -(-width // stride))))
+            x = refine(enlarge(x, ((height + stride - 1) // stride, (width + stride - 1) // stride)))
         return Output(crop(x, image.shape[-2:]))  # (N, K, H, W)
 
 

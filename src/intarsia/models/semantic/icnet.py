@@ -89,7 +89,7 @@ class ICNet(nn.Module):
         finest = _doubled(self.fuse_high(fused, self.high(grown)))  # (N, 128, H/4, W/4), from H/8
 
         def guidance(name: str, scores: Tensor, stride: int, weight: float) -> Auxiliary:
-            size_hw = [-(-side // stride) for side in image.shape[-2:]]
+            size_hw = [(side + stride - 1) // stride for side in image.shape[-2:]]
             return Auxiliary(name, crop(scores, size_hw), target="label", weight=weight, resize="label")
 
         auxiliary = (

@@ -83,7 +83,7 @@ class PatchClassifier(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Output:
-        size = [-(-side // self.stride) for side in image.shape[-2:]]
+        size = [(side + self.stride - 1) // self.stride for side in image.shape[-2:]]
         columns = []
         for level, band in enumerate(self.levels(image)):
             feature = self.features(_windows_border(band, self.stride), dense=self.stride == 1)  # at stride `stride` 2^level
@@ -179,7 +179,7 @@ def _pool(x: Tensor, dilation: int, dense: bool) -> Tensor:
 def _windows_border(band: Tensor, stride: int) -> Tensor:
     """Mirror a border around a level, so that one window lies around each `stride` x `stride` pixels, as centred as it can."""
     before = CENTRE - stride // 2
-    after = [WINDOW + stride * (-(-side // stride) - 1) - before - side for side in band.shape[-2:]]
+    after = [WINDOW + stride * ((side - 1) // stride) - before - side for side in band.shape[-2:]]
     return reflect_border(band, top=before, bottom=after[0], left=before, right=after[1])
 
 

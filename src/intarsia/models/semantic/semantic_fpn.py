@@ -95,7 +95,7 @@ class SemanticFPN(nn.Module):
         size_hw = grown.shape[-2:]
         maps = []
         for zoom in self.zooms:
-            zoomed = grown if zoom == 1 else resize_bilinear(grown, [int(side * zoom) for side in size_hw])
+            zoomed = grown if zoom == 1 else resize_bilinear(grown, [side * int(2 * zoom) // 2 for side in size_hw])
             maps += self.pyramid(self.encoder(zoomed)[self.first :])  # (N, 256, H/4, W/4) ... (N, 256, H/32, W/32)
         total = sum(branch(x, size_hw) for branch, x in zip(self.branches, maps, strict=True))  # (N, 128, H/4, W/4)
         logits = resize_bilinear(self.classify(self.dropout(total)), size_hw, align_corners=self.align_corners)
@@ -122,7 +122,7 @@ class _Branch(nn.Module):
         for step, conv in enumerate(self.convs):
             x = conv(x)
             if self.strides:  # of the map at stride 4 there are none
-                finer_hw = [-(-side // self.strides[step]) for side in size_hw]
+                finer_hw = [(side + self.strides[step] - 1) // self.strides[step] for side in size_hw]
                 x = resize_bilinear(x, finer_hw, align_corners=self.align_corners)
         return x
 

@@ -118,7 +118,7 @@ def _grow_valid(image: Tensor, depth: int) -> Tensor:
     border = 6 * unit - 4
 
     def after(size: int) -> int:
-        cells = -(-(size + 8 * unit - 4) // unit)
+        cells = (size + 9 * unit - 5) // unit
         return unit * cells + 4 * (unit - 1) - border - size
 
     return reflect_border(image, top=border, bottom=after(image.shape[-2]), left=border, right=after(image.shape[-1]))

@@ -101,4 +101,4 @@ class UNetEncoder(nn.Module):
 
 def _finer(size_hw: Sequence[int], doublings: int) -> list[int]:
     """The size of a map from which so many doublings are left."""
-    return [-(-side // 2**doublings) for side in size_hw]
+    return [(side + 2**doublings - 1) // 2**doublings for side in size_hw]
