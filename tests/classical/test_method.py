@@ -52,7 +52,7 @@ def test_the_file_says_what_it_is(name: str) -> None:
     for part in ("Idea:", "Source:", "Limits:"):
         assert part in text
     assert about["result"] in ("regions", "foreground", "objects", "hinted")
-    assert set(about["hints"]) <= {"box", "points", "scribbles"}
+    assert set(about["hints"]) | set(about["optional_hints"]) <= {"box", "points", "scribbles"}
     assert inspect.getdoc(CLASSICAL.load(name))
     assert all(default is not inspect.Parameter.empty for default in about["options"].values())
 
@@ -74,6 +74,19 @@ def test_other_dtypes_and_a_constant_image(name: str) -> None:
     image = picture(24, 31)
     for other in (image.astype(np.uint16) * 257, image.astype(np.float32) / 255, np.full((24, 31, 3), 77, np.uint8)):
         assert all(one.size_hw == (24, 31) for one in segment(name, other))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if describe_method(name)["optional_hints"]])
+def test_hints_that_a_method_can_do_without(name: str) -> None:
+    image = picture(24, 31)
+    hints, method = hints_for(image), create_method(name)
+    given = {"box": hints.boxes_xyxy, "scribbles": hints.scribbles}
+    for kind in set(given) & set(method.about["optional_hints"]):
+        hint = Hints(boxes_xyxy=given[kind]) if kind == "box" else Hints(scribbles=given[kind])
+        by_hand = CLASSICAL.load(name)(image, hint)
+        result = method.predict(image, hint)
+        assert isinstance(result, LabelMap)
+        assert np.array_equal(result.ids.astype(bool), by_hand)
 
 
 def test_options_are_checked() -> None:

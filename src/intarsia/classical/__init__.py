@@ -5,6 +5,7 @@ The function called as its file takes an image (H, W, C) and keywords with defau
 * `RESULT`: "regions" (ids (H, W) of regions without class), "foreground" (bool (H, W)), "objects" (ids (H, W), 0 is none) or
   "hinted" (ids (H, W) that are the class ids of the hints);
 * `HINTS`: kinds of hints it needs, of "box", "points", "scribbles"; then the second argument is a `Hints`;
+* `OPTIONAL_HINTS`: kinds of hints that it can do without; then the second argument is a `Hints` or None, its default;
 * `SEQUENCE`: it takes frames (T, H, W, C) instead of an image, and gives (T, H, W).
 """
 

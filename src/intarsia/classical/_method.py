@@ -39,6 +39,7 @@ class MethodDescription(TypedDict):
     choices: the values of those options that have only a few.
     result: "regions", "foreground", "objects" or "hinted", see `intarsia.classical`.
     hints: kinds of hints that it needs; any one of them is enough.
+    optional_hints: kinds of hints that it uses where they are given.
     sequence: whether it takes frames instead of an image.
     """
 
@@ -49,6 +50,7 @@ class MethodDescription(TypedDict):
     choices: dict[str, tuple[Any, ...]]
     result: str
     hints: tuple[str, ...]
+    optional_hints: tuple[str, ...]
     sequence: bool
 
 
@@ -69,6 +71,7 @@ def describe_method(name: str) -> MethodDescription:
         "choices": {p.name: get_args(p.annotation) for p in keywords if get_origin(p.annotation) is Literal},
         "result": module.RESULT,
         "hints": getattr(module, "HINTS", ()),
+        "optional_hints": getattr(module, "OPTIONAL_HINTS", ()),
         "sequence": getattr(module, "SEQUENCE", False),
     }
 
@@ -115,6 +118,8 @@ class Method:
         image = as_image(image)
         if self.about["sequence"]:
             raise SettingsError(f"{self.name} looks at motion and needs frames: a folder of them in order, or a video.")
+        if hints is not None and set(hints.kinds) & set(self.about["optional_hints"]):
+            return self._as_segmentation(self._segment(image, hints, **self.options))
         if not self.about["hints"]:
             return self._as_segmentation(self._segment(image, **self.options))
         if hints is None or not set(hints.kinds) & set(self.about["hints"]):
