@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from intarsia.classical.threshold_watershed import split_touching, threshold_watershed
 from intarsia.core import SettingsError
@@ -42,6 +43,17 @@ def test_noisy_discs_are_found_whichever_side_is_bright(dark: bool) -> None:
     assert threshold_watershed(image, sigma=1.0, objects="bright" if dark else "dark").max() != len(truth)
 
 
+def test_a_dim_object_beside_bright_ones_keeps_its_size() -> None:
+    """Blurred discs of height 1 and 0.55: half of its own height is where each one's edge is."""
+    bright, dim = discs((25, 25, 14)), discs((50, 80, 14))
+    image = (gaussian_filter(bright * 1.0 + dim * 0.55, 3) * 200).astype(np.uint8)[..., None]
+    own = threshold_watershed(image, level=0.5, own_level=0.5)
+    shared = threshold_watershed(image, level=1.0, own_level=0.0)
+    assert (own == own[50, 80]).sum() == pytest.approx(dim.sum(), rel=0.08)
+    assert (own == own[25, 25]).sum() == pytest.approx(bright.sum(), rel=0.08)
+    assert (shared == shared[50, 80]).sum() < 0.85 * dim.sum()
+
+
 def test_numbers_have_no_gaps_and_small_objects_go() -> None:
     ids = split_touching(discs((20, 20, 10), (20, 60, 3), (60, 80, 12)), min_size=60)
     assert np.unique(ids).tolist() == [0, 1, 2]
@@ -53,7 +65,7 @@ def test_uneven_light_needs_the_local_threshold() -> None:
     mask = discs((20, 25, 10), (55, 40, 10), (30, 80, 10))
     slope = np.linspace(0, 110, 110)[None]
     image = (mask * 90 + slope + 20).astype(np.uint8)[..., None]
-    ids = threshold_watershed(image, threshold="local", objects="bright", window=51, offset=0.1)
+    ids = threshold_watershed(image, threshold="local", objects="bright", window=51, level=0.7)
     assert ids.max() == 3
     assert ((ids > 0) == mask).mean() > 0.97
     assert ((threshold_watershed(image, threshold="otsu", objects="bright") > 0) == mask).mean() < 0.9
@@ -72,9 +84,9 @@ def test_nuclei_reach_what_is_stated(shared_data) -> None:
         truth = read_instances(root / "instances" / "val" / path.name, nucleus, 0)
         found = Instances.from_ids(threshold_watershed(read_image(path)), nucleus, 0)
         rows.append(observe_mean_precision(found, truth, path.stem))
-    assert score_mean_precision(MeanPrecisionEvidence.concatenate(rows)).mean_precision > 0.4
+    assert score_mean_precision(MeanPrecisionEvidence.concatenate(rows)).mean_precision > 0.42
 
 
 def test_errors() -> None:
-    with pytest.raises(SettingsError, match=r"sigma is -1\.0, depth 1\.0, min_size 30 and window 101"):
+    with pytest.raises(SettingsError, match=r"sigma is -1\.0, depth 0\.75, min_size 30 and window 101"):
         threshold_watershed(np.zeros((4, 4, 1), np.uint8), sigma=-1.0)

@@ -3,9 +3,10 @@
 Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems, Man, and Cybernetics 1979;
 splitting by the distance transform as in Vincent, Soille, PAMI 1991.
 
-Idea: a threshold parts objects from the background; the distance of each object pixel to the background has a peak in the
-middle of each round object, also where several touch, so that flooding the distance from its peaks cuts them at their necks.
-Peaks that stand out by less than `depth` are no objects of their own.
+Idea: a threshold parts objects from the background; the distance of each object pixel to the background has a peak in the middle
+of each round object, also where several touch, so that flooding the distance from its peaks cuts them at their necks. Then each
+object gets a threshold of its own, a share of its own height over the background, so that dim ones beside bright ones keep their
+size.
 
 Source: the usual chain of nucleus segmentation; the parts are SciPy's and scikit-image's.
 Limits: objects that are much brighter in the middle, or not convex, are cut wrongly; the objects are taken to cover less than
@@ -33,19 +34,22 @@ def threshold_watershed(
     objects: Literal["auto", "bright", "dark"] = "auto",
     sigma: float = 0.5,
     window: int = 101,
-    offset: float = 0.02,
-    depth: float = 1.0,
+    level: float = 0.7,
+    own_level: float = 0.4,
+    depth: float = 0.75,
     min_size: int = 30,
 ) -> Array:
     """Find the objects of an image. The defaults do well on microscopy of nuclei; see `benchmarks/nuclei_classical.py`.
 
     Args:
         image: (H, W, C), any range of its dtype; colour is read as luma, from its darkest to its brightest half percent.
-        threshold: "otsu", one for the image, or "local", the mean of a window around each pixel.
+        threshold: "otsu", one for the image, over its median below; or "local", the mean of a window around each pixel and the
+            deviation from it.
         objects: whether objects are bright or dark; "auto": the side of Otsu's threshold with fewer pixels.
         sigma: blur before, in pixels.
         window: of the local mean, in pixels.
-        offset: how far beyond the threshold objects begin, in shares of the contrast.
+        level: where objects begin, as a share of the way from the background to the threshold.
+        own_level: and then of the way from the background to the upper quartile of each object; 0 leaves objects as they are.
         depth: by how many pixels a peak of the distance must stand out to be an object of its own.
         min_size: objects of fewer pixels are dropped.
 
@@ -70,8 +74,24 @@ def threshold_watershed(
     gray = ((gray - low) / (high - low)).clip(0, 1)
     if objects == "dark" or (objects == "auto" and (gray > threshold_otsu(gray)).mean() > 0.5):
         gray = 1 - gray
-    level = threshold_otsu(gray) if threshold == "otsu" else uniform_filter(gray, window, mode="reflect")
-    return split_touching(binary_fill_holes(gray > level + offset), depth=depth, min_size=min_size)
+    if threshold == "otsu":
+        limit = threshold_otsu(gray)
+        background = np.full_like(gray, np.median(gray[gray <= limit]))
+    else:
+        background = uniform_filter(gray, window, mode="reflect")
+        limit = background + (gray - background).std()
+    ids = split_touching(binary_fill_holes(gray > background + level * (limit - background)), depth=depth, min_size=min_size)
+    if own_level:
+        mask = gray > background + own_level * (_heights(gray, ids) - background)
+        ids = split_touching(binary_fill_holes(mask & (ids > 0)), depth=depth, min_size=min_size)
+    return ids
+
+
+def _heights(gray: Array, ids: Array) -> Array:
+    """(H, W) the upper quartile of the values of the object that each pixel belongs to."""
+    order = np.argsort(ids.ravel(), kind="stable")
+    parts = np.split(gray.ravel()[order], np.cumsum(np.bincount(ids.ravel()))[:-1])
+    return np.array([np.quantile(part, 0.75) if len(part) else 0.0 for part in parts])[ids]
 
 
 def split_touching(mask: BoolArray, *, depth: float = 1.0, min_size: int = 0) -> Array:
