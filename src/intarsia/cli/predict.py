@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intarsia.cli.console import open_console
-from intarsia.cli.options import parse_pairs
+from intarsia.cli.options import parse_numbers, parse_pairs
+from intarsia.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from intarsia.workflow.predict import Predicted
@@ -16,17 +17,25 @@ __all__ = ["predict"]
 
 
 def predict(
-    inputs: Annotated[list[str], typer.Argument(help="Image files, folders, or quoted patterns such as 'photos/*.jpg'.")],
+    inputs: Annotated[list[str], typer.Argument(help="Image files, folders, videos, or quoted patterns such as 'photos/*.jpg'.")],
     model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method, such as slic.")],
     out: Annotated[str, typer.Option(help="Folder for masks/, overlays/ and summary.csv.")],
     options: Annotated[
         list[str] | None, typer.Option("--set", help="Option of a classical method, such as segments=400. May come again.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    hints: Annotated[
+        str | None,
+        typer.Option(help="For interactive methods: a scribble map (.png), .json, or a folder of them, by image name."),
+    ] = None,
+    boxes: Annotated[
+        list[str] | None, typer.Option("--box", help="x0,y0,x1,y1 around what is wanted, in pixels. May come again.")
+    ] = None,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Also write pictures of the result.")] = True,
 ) -> None:
     """Segment images: palette masks (ids inside, colours outside) at the original size, overlays, and a table.
 
+    A method that looks at motion takes the images of a folder in natural order as frames; a video is frames for any model.
     A file that cannot be read is reported, the others go on, and the exit code is 1.
     """
     from intarsia.workflow.predict import predict as run
@@ -39,8 +48,25 @@ def predict(
         elif count <= 20 or number % max(1, count // 20) == 0:
             console.print(f"[{number}/{count}] {row.path} ({row.seconds:.2f} s)", soft_wrap=True)
 
-    rows = run(inputs, model=model, out=out, options=parse_pairs(options or []), device=device, overlays=overlays, progress=show)
+    rows = run(
+        inputs,
+        model=model,
+        out=out,
+        options=parse_pairs(options or []),
+        device=device,
+        overlays=overlays,
+        hints=hints,
+        boxes=[_parse_box(text) for text in boxes or []],
+        progress=show,
+    )
     failed = [row for row in rows if row.error is not None]
     typer.echo(f"{len(rows) - len(failed)} of {len(rows)} images segmented; masks, overlays and summary.csv are in {out}")
     if failed:
         raise typer.Exit(1)
+
+
+def _parse_box(text: str) -> tuple[float, ...]:
+    box = parse_numbers(text, "--box") or ()
+    if len(box) != 4:
+        raise SettingsError(f"--box is {text!r}; four numbers x0,y0,x1,y1 are expected.")
+    return box

@@ -7,14 +7,17 @@ import glob
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intarsia.core import IntarsiaError, Predictor, Segmentation, SettingsError
+from intarsia.classical import Method
+from intarsia.core import Array, DataError, Hints, IntarsiaError, Predictor, Segmentation, SettingsError
 from intarsia.core.errors import memory_ran_out
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
+from intarsia.workflow.frames import VIDEO_SUFFIXES, count_frames, read_frames, segment_frames
+from intarsia.workflow.hints import open_hints
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
@@ -45,6 +48,8 @@ def predict(
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
     overlays: bool = True,
+    hints: str | Path | Hints | None = None,
+    boxes: Sequence[Sequence[float]] = (),
     progress: Callable[[int, int, Predicted], None] | None = None,
 ) -> list[Predicted]:
     """Segment files, folders and globs.
@@ -52,6 +57,10 @@ def predict(
     Writes under `out`: `masks/NAME.png` (ids inside, colours outside, at the size of the input), `overlays/NAME.jpg`, and
     `summary.csv` with the pixels of each class. A file that cannot be read, or is too large for the memory, is reported in its
     row and the others go on; the table is written even if something stops the whole.
+
+    A method that looks at motion takes the images of each folder, in natural order, as frames; a video file is frames for any
+    model, with results `NAME/000000.png` and on. At most 256 MiB of frames are held: longer sequences are cut into chunks, each
+    beginning with the last quarter of the one before, and regions are numbered anew in each.
 
     Args:
         inputs: image files, folders (searched to any depth, whose structure is kept) and patterns such as "photos/*.jpg". Hidden
@@ -61,6 +70,9 @@ def predict(
         out: folder for the results, made if it does not exist.
         device: where a network runs.
         overlays: also write the pictures.
+        hints: for interactive methods: hints, a file of them (JSON, or a scribble map as PNG), or a folder with one for each
+            image, of its stem. See `intarsia.data.hints_file`.
+        boxes: x0, y0, x1, y1 of boxes around what is wanted, in every image.
         progress: called after each input with its number, the count, and what happened.
 
     Raises:
@@ -69,12 +81,18 @@ def predict(
     predictor = open_predictor(model, device=device, options=options)
     out = Path(out)
     found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))
-    rows: list[Predicted] = []
+    hints_of = open_hints(hints, boxes)
+    in_order = isinstance(predictor, Method) and predictor.about["sequence"]
+    if in_order or any(path.suffix.lower() in VIDEO_SUFFIXES for path, _ in found):
+        results = _predict_frames(predictor, found, out, overlays)
+    else:
+        results = (_predict_one(predictor, path, out, name, overlays, hints_of) for path, name in found)
+    count, rows = count_frames(found), list[Predicted]()
     try:
-        for number, (path, name) in enumerate(found, 1):
-            rows.append(_predict_one(predictor, path, out, name, overlays))
+        for number, row in enumerate(results, 1):
+            rows.append(row)
             if progress is not None:
-                progress(number, len(found), rows[-1])
+                progress(number, max(number, count), row)
     finally:
         _write_summary(out / SUMMARY, rows)
     return rows
@@ -136,24 +154,55 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
 
 
-def _predict_one(predictor: Predictor, path: Path, out: Path, name: str, overlays: bool) -> Predicted:
+def _predict_one(
+    predictor: Predictor, path: Path, out: Path, name: str, overlays: bool, hints_of: Callable[[Path], Hints | None]
+) -> Predicted:
     started = time.perf_counter()
     try:
         image = read_image(path)
-        segmentation: Segmentation = predictor.predict(image)
-        mask = write_mask(out / MASKS / f"{name}.png", segmentation)
-        overlay = None
-        if overlays:
-            suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
-            overlay = write_image(out / OVERLAYS / f"{name}{suffix}", segmentation.overlay(image))
+        return _write_one(predictor.predict(image, hints_of(path)), image, path, out, name, overlays, started)
     except Exception as error:
-        if not (isinstance(error, IntarsiaError | OSError) or memory_ran_out(error)):
-            raise
-        said = str(error) or "There is not enough memory for it."  # Python's own MemoryError is silent
-        said = said if str(path) in said else f"{path}: {said}"
-        return Predicted(path, None, None, None, {}, time.perf_counter() - started, said)
+        return _failed(path, error, started)
+
+
+def _predict_frames(predictor: Predictor, found: Sequence[tuple[Path, str]], out: Path, overlays: bool) -> Iterator[Predicted]:
+    """Frames in order; the time of a chunk counts for its first frame."""
+
+    def segment(images: list[Array]) -> list[Segmentation]:
+        if isinstance(predictor, Method):
+            return predictor.segment_sequence(images)
+        return [predictor.predict(image) for image in images]
+
+    started = time.perf_counter()
+    for frame, segmentation in segment_frames(read_frames(found), segment):
+        try:
+            if frame.image is None or segmentation is None:
+                raise DataError(frame.error or f"{frame.path} has no pixels.")
+            yield _write_one(segmentation, frame.image, frame.path, out, frame.name, overlays, started)
+        except Exception as error:
+            yield _failed(frame.path, error, started)
+        started = time.perf_counter()
+
+
+def _write_one(
+    segmentation: Segmentation, image: Array, path: Path, out: Path, name: str, overlays: bool, started: float
+) -> Predicted:
+    mask = write_mask(out / MASKS / f"{name}.png", segmentation)
+    overlay = None
+    if overlays:
+        suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
+        overlay = write_image(out / OVERLAYS / f"{name}{suffix}", segmentation.overlay(image))
     seconds = time.perf_counter() - started
     return Predicted(path, mask, overlay, segmentation.size_hw, segmentation.areas(), seconds, None)
+
+
+def _failed(path: Path, error: Exception, started: float) -> Predicted:
+    """The row of an input that could not be done; what is a mistake of ours is raised again."""
+    if not (isinstance(error, IntarsiaError | OSError) or memory_ran_out(error)):
+        raise error
+    said = str(error) or "There is not enough memory for it."  # Python's own MemoryError is silent
+    said = said if str(path) in said else f"{path}: {said}"
+    return Predicted(path, None, None, None, {}, time.perf_counter() - started, said)
 
 
 def _write_summary(path: Path, rows: list[Predicted]) -> None:
