@@ -10,7 +10,7 @@ Source: equations 9 and 11 to 14, with a Gauss-Seidel pass in turn from either e
 channels (Chan, Sandberg, Vese 2000). The image is stretched to 0..1, so that mu does not depend on contrast. Without hints it
 starts from what is brighter than the mean, and the side that holds less of the image's border is the foreground; a box or
 scribble is the first inside. (A checkerboard, the usual start, has sides of nearly equal means, and decays before they part.)
-Limits: two regions of nearly one colour each; a local minimum, though a wide one; no area term (nu = 0, as in the paper's figures).
+Limits: two regions of nearly one colour each; a local minimum, though a wide one; no area term (nu = 0, as the paper has it).
 """
 
 from __future__ import annotations
