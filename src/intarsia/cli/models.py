@@ -2,41 +2,190 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Annotated
+import math
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from intarsia.cli.console import open_console
+from intarsia.cli.options import parse_pairs, parse_size
+
+if TYPE_CHECKING:
+    from intarsia.classical import MethodDescription
+    from intarsia.models import Figures, ModelDescription
+    from intarsia.workflow.models import NetworkDescription
 
 __all__ = ["models"]
 
+WHAT_TO_TAKE = """
+What to take
+  few images, or photographs  unet_encoder --encoder resnet18, which starts from ImageNet weights
+  other kinds of images       unet, from random weights; --set width=32 makes it four times cheaper
+  whole scenes, streets       deeplab_v3plus
+  little time for an image    linknet
+  nothing to train with       a classical method
+
+GFLOPs are for an image of 512 x 512 and 21 classes. `intarsia models NAME` tells all about one."""
+NAME_WIDTH, SHORTEST_CLAUSE = 25, 24
+RESULTS = {
+    "regions": "regions without a class",
+    "foreground": "foreground and background",
+    "objects": "objects, one by one",
+    "hinted": "the classes that the hints name",
+}
+
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One architecture, to see what it is and its options.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A network or a classical method, to see what it is.")] = None,
+    imgsz: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the image that a network's operations are counted for.")] = "512",
+    classes: Annotated[int, typer.Option(help="How many the network tells apart.")] = 21,
+    channels: Annotated[int, typer.Option(help="Of the image.")] = 3,
+    encoder: Annotated[str | None, typer.Option(help="Encoder, for networks that take one, such as resnet18.")] = None,
+    output_stride: Annotated[int | None, typer.Option(help="Stride of the encoder's coarsest features.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--set", help="The network's own options, such as --set width=32.")] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Print every layer instead of the blocks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the architectures, or say what one is."""
-    from intarsia.workflow.models import describe, list_models
+    """List the networks and the classical methods, or say what one is: parameters, operations, receptive field, layers."""
+    from intarsia.workflow.models import describe, list_methods, list_models
 
-    rows = [describe(name)] if name is not None else list_models()
-    if as_json:
-        typer.echo(json.dumps(rows[0] if name is not None else rows, indent=2))
-        return
     console = open_console()
     if name is None:
-        table = Table("name", "what it is", "encoder", box=None)
-        for row in rows:
-            table.add_row(row["name"], row["summary"], row["encoder"] or "its own")
-        console.print(table)
+        networks, methods = list_models(), list_methods()
+        if as_json:
+            rows = [{"kind": "network", **network} for network in networks] + [{"kind": "method", **row} for row in methods]
+            typer.echo(json.dumps(rows, indent=2))
+        else:
+            _print_catalogue(console, networks, methods)
         return
-    row = rows[0]
-    lines = [f"{row['name']}: {row['summary']}", row["citation"], ""]
-    for option, default in row["options"].items():
-        choices = row["choices"].get(option)
-        lines.append(f"  --set {option}={default}" + (f"    ({', '.join(map(str, choices))})" if choices else ""))
-    if row["encoder"]:
-        lines.append(f"  --encoder {row['encoder']}    (or any timm encoder, such as resnet18)")
-        lines.append(f"  --output-stride {row['output_stride']}")
-    console.print("\n".join(lines), soft_wrap=True)
+    about = describe(
+        name,
+        size_hw=parse_size(imgsz) or (512, 512),
+        num_classes=classes,
+        in_channels=channels,
+        encoder=encoder,
+        output_stride=output_stride,
+        options=parse_pairs(option or []),
+    )
+    if as_json:
+        typer.echo(json.dumps({"kind": "network" if "layers" in about else "method", **about}, indent=2))
+    elif "layers" in about:
+        _print_network(console, cast("NetworkDescription", about), every_layer=layers)
+    else:
+        _print_method(console, about)
+
+
+def _print_catalogue(console: Console, networks: Sequence[ModelDescription], methods: Sequence[MethodDescription]) -> None:
+    """A line for each: networks from cheap to dear, methods by what they give or need; and a word on what to take."""
+    on_encoder = [row for row in networks if row["encoder"]]
+    own_trunk = [row for row in networks if not row["encoder"]]
+    for kind, group in (("on an encoder of your choice", on_encoder), ("with a trunk of their own", own_trunk)):
+        console.print(f"Networks {kind}: intarsia train DATA --model NAME", style="bold")
+        table = _table("name", ">params", ">GFLOPs", ">year", "what it is")
+        for row in sorted(group, key=lambda row: row["figures"]["flops"] if row["figures"] else math.inf):
+            counts = _counts(row["figures"]) if row["figures"] else ("", "")
+            gist = _gist(row["summary"], console.width - NAME_WIDTH - 29)
+            table.add_row(row["name"], *counts, str(row["year"] or ""), gist)
+        console.print(table)
+        console.print()
+    console.print("Without training: intarsia predict PHOTOS --model NAME --out DIR", style="bold")
+    kinds = list(RESULTS)
+    methods = sorted(methods, key=lambda row: (row["sequence"], bool(row["hints"]), kinds.index(row["result"])))
+    for gives, alike in itertools.groupby(methods, key=_gives):
+        console.print(gives, style="dim")
+        table = _table("", "", header=False)
+        for method in alike:
+            table.add_row(f"  {method['name']}", _gist(method["summary"], console.width - NAME_WIDTH - 3))
+        console.print(table)
+    console.print(WHAT_TO_TAKE, soft_wrap=True)
+
+
+def _print_network(console: Console, about: NetworkDescription, *, every_layer: bool) -> None:
+    network, found = about["network"], about["figures"]
+    height, width = about["size_hw"]
+    _print_head(console, about)
+    if found is not None:
+        parameters, flops = _counts(found)
+        console.print(
+            f"\n  parameters       {parameters} ({found['parameters']:,}) for {network['num_classes']} classes\n"
+            f"  operations       {flops} GFLOPs for an image of {height} x {width}, multiplication and addition counted as two\n"
+            f"  output stride    {found['output_stride']:g}, and {found['coarsest_stride']:g} of its coarsest map\n"
+            f"  receptive field  {_field(found)}\n",
+            soft_wrap=True,
+        )
+    _print_options(console, network["options"], about["choices"])
+    if network["encoder"]:
+        console.print(f"  --encoder {network['encoder']}    (any encoder of timm)")
+        console.print(f"  --output-stride {network['output_stride']}")
+    table = _table("layer", "kind", ">output", ">parameters", ">GFLOPs")
+    for layer in about["layers"][1:] if every_layer else about["blocks"]:
+        output = " x ".join(map(str, layer["output"] or ()))
+        table.add_row(layer["name"], layer["kind"], output, f"{layer['parameters']:,}", f"{layer['flops'] / 1e9:,.2f}")
+    console.print()
+    console.print(table)
+
+
+def _print_method(console: Console, about: MethodDescription) -> None:
+    needs = "frames in order, or a video" if about["sequence"] else " or ".join(about["hints"]) or "nothing but the image"
+    _print_head(console, about)
+    console.print(f"\n  gives  {RESULTS[about['result']]}\n  needs  {needs}\n")
+    _print_options(console, about["options"], about["choices"])
+
+
+def _print_head(console: Console, about: ModelDescription | MethodDescription) -> None:
+    console.print(f"{about['name']}: {about['summary']}\n{about['citation']}", soft_wrap=True)
+
+
+def _print_options(console: Console, options: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> None:
+    for option, value in options.items():
+        among = f"    ({', '.join(map(str, choices[option]))})" if choices.get(option) else ""
+        console.print(f"  --set {option}={value}{among}", soft_wrap=True)
+
+
+def _gives(method: MethodDescription) -> str:
+    result = RESULTS[method["result"]]
+    if method["sequence"]:
+        return f"{result}, from frames in order"
+    return "what is marked by hand: --box, --hints" if method["hints"] else result
+
+
+def _table(*columns: str, header: bool = True) -> Table:
+    """A table without lines; the columns marked with > are numbers."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=header)
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    table.columns[0].min_width = NAME_WIDTH
+    return table
+
+
+def _gist(summary: str, room: int) -> str:
+    """The summary without the name before its colon, in one line: as many of its clauses as there is room for."""
+    text = summary.rpartition(": ")[2].rstrip(".")
+    ends = [match.start() for match in re.finditer(r"[,.;] |$", text) if SHORTEST_CLAUSE <= match.start() <= room]
+    return text[: ends[-1]] if ends else textwrap.shorten(text, max(room, SHORTEST_CLAUSE), placeholder=" ...")
+
+
+def _counts(found: Figures) -> tuple[str, str]:
+    return f"{found['parameters'] / 1e6:.1f} M", _giga(found["flops"])
+
+
+def _giga(flops: int) -> str:
+    giga = flops / 1e9
+    return f"{giga:,.0f}" if giga >= 100 else f"{giga:.1f}"
+
+
+def _field(found: Figures) -> str:
+    field = found["receptive_field"]
+    if field is None:
+        return "not known; the network has operations that are not followed"
+    if isinstance(field, str):
+        return f"the {field}"
+    smallest, largest = field
+    return f"{largest} pixels" if smallest == largest else f"{smallest} to {largest} pixels, depending on the place"

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
+from functools import cache
 from importlib import resources
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from intarsia.core import Catalog
 
-__all__ = ["SEMANTIC", "ModelDescription", "describe_model"]
+__all__ = ["FIGURES_CLASSES", "FIGURES_SIZE_HW", "SEMANTIC", "Figures", "ModelDescription", "describe_model"]
 
 SEMANTIC = Catalog("semantic model", "intarsia.models.semantic")
 
+FIGURES_CLASSES = 21
+FIGURES_SIZE_HW = (512, 512)
+"""What the stored figures are for, with an image of three channels."""
+
 _COMMON = ("encoder", "num_classes", "in_channels")
 """Arguments that `create_model` takes by name; all others are the architecture's options."""
+
+
+class Figures(TypedDict):
+    """What can be counted about a network.
+
+    parameters: frozen ones count as well.
+    flops: of convolutions and matrix products for one image; a multiplication and an addition count as two.
+    output_stride: pixels of the image from one score to the next, before what has no weights enlarges them; of the finest, where
+        scores of several strides are joined.
+    coarsest_stride: of the coarsest map in the network, means over the whole image aside.
+    receptive_field: smallest and largest side of the window of the image behind a pixel of the answer, in pixels; or that it is
+        all of the image; None where the operations of the network cannot be followed.
+    """
+
+    parameters: int
+    flops: int
+    output_stride: float
+    coarsest_stride: float
+    receptive_field: tuple[int, int] | Literal["whole image"] | None
 
 
 class ModelDescription(TypedDict):
@@ -27,6 +53,8 @@ class ModelDescription(TypedDict):
     choices: the values of those options that have only a few.
     encoder: the encoder it takes when none is named; None if it has its own trunk.
     output_stride: that encoder's output stride when none is named; None with an own trunk.
+    year: when that was; the first year that is named.
+    figures: of the default options, for `FIGURES_CLASSES` and `FIGURES_SIZE_HW`; None where none are stored.
     """
 
     name: str
@@ -37,6 +65,8 @@ class ModelDescription(TypedDict):
     choices: dict[str, tuple[Any, ...]]
     encoder: str | None
     output_stride: int | None
+    year: int | None
+    figures: Figures | None
 
 
 def describe_model(name: str) -> ModelDescription:
@@ -63,7 +93,20 @@ def describe_model(name: str) -> ModelDescription:
         "choices": {argument.arg: choices for argument, _ in options if (choices := _choices(argument.annotation))},
         "encoder": _constant(model, "ENCODER"),
         "output_stride": _constant(model, "OUTPUT_STRIDE"),
+        "year": int(years[0]) if (years := re.findall(r"\b(?:19|20)\d\d\b", citation)) else None,
+        "figures": _stored_figures().get(name),
     }
+
+
+@cache
+def _stored_figures() -> dict[str, Figures]:
+    """By the name of the architecture, as `benchmarks/figures.py` wrote them; the tests count again."""
+    text = resources.files("intarsia.models").joinpath("figures.json").read_text(encoding="utf-8")
+    stored: dict[str, Any] = json.loads(text)
+    for row in stored.values():
+        if isinstance(row["receptive_field"], list):  # JSON has no tuples
+            row["receptive_field"] = tuple(row["receptive_field"])
+    return stored
 
 
 def _constant(node: ast.Module | ast.ClassDef, name: str) -> Any:
