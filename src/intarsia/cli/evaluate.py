@@ -15,13 +15,17 @@ __all__ = ["evaluate"]
 
 def evaluate(
     data: Annotated[str, typer.Argument(help="Folder with images/ and masks/, a data.yaml, or a data set: scenes, camvid:PATH.")],
-    model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors.")],
+    model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method.")],
     split: Annotated[str, typer.Option(help="Which images: train, val or test.")] = "val",
     out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Score even mostly ignored pixels or a single class, with a warning.")
     ] = False,
+    hints: Annotated[
+        str | None,
+        typer.Option(help="For interactive methods, what is simulated from the truth: box, clicks=5 in each class, contour=8."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a model on a data set, at the images' own size, with intervals.
@@ -32,7 +36,7 @@ def evaluate(
     from intarsia.workflow.evaluate import evaluate as run
 
     try:
-        evaluation = run(data, model=model, split=split, device=device, out=out, allow_partial=allow_partial)
+        evaluation = run(data, model=model, split=split, device=device, out=out, allow_partial=allow_partial, hints=hints)
     except ScoreRefused as refused:
         if as_json:
             typer.echo(json.dumps(refused.to_dict(), indent=2))

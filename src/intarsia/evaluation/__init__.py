@@ -4,6 +4,19 @@ from intarsia.evaluation.evaluate import evaluate
 from intarsia.evaluation.evaluation import Evaluation, ImageScore, ScoreRefused
 from intarsia.evaluation.gallery import keys_to_show
 from intarsia.evaluation.report import write_report
+from intarsia.evaluation.simulated_hints import Guided, predict_sample, simulate_hints
 from intarsia.evaluation.table import ClassRow, class_rows
 
-__all__ = ["ClassRow", "Evaluation", "ImageScore", "ScoreRefused", "class_rows", "evaluate", "keys_to_show", "write_report"]
+__all__ = [
+    "ClassRow",
+    "Evaluation",
+    "Guided",
+    "ImageScore",
+    "ScoreRefused",
+    "class_rows",
+    "evaluate",
+    "keys_to_show",
+    "predict_sample",
+    "simulate_hints",
+    "write_report",
+]

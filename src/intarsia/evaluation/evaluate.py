@@ -10,6 +10,7 @@ from intarsia.core import Dataset, Predictor, SettingsError, nearest_names
 from intarsia.evaluation.evaluation import Evaluation, ImageScore
 from intarsia.evaluation.refusal import absent_note, check_meaning
 from intarsia.evaluation.semantic import compared_as_labels
+from intarsia.evaluation.simulated_hints import Guided, predict_sample
 from intarsia.metrics import bootstrap
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion, score_tallies
 from intarsia.metrics.size_recall import SizeRecallEvidence, observe_size_recall, score_size_recall
@@ -32,7 +33,7 @@ def evaluate(
     by the class of each pixel, which a note then says.
 
     Args:
-        predictor: any.
+        predictor: any; a `Guided` one is given hints from the truth, which a note then says.
         dataset: any with truths.
         split: "val", "test", "train" or what the data set has.
         keys: these images of the split alone.
@@ -51,13 +52,13 @@ def evaluate(
         raise SettingsError(f"There is no image to score: the split {split!r} of {dataset.name} is empty.")
     rows: list[ConfusionEvidence] = []
     sizes: list[SizeRecallEvidence] = []
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = {predictor.note: None} if isinstance(predictor, Guided) else {}
     seconds = 0.0
     for number, key in enumerate(keys, 1):
         sample = dataset.read(key)
         truths = sample.truths or (sample.truth,)  # the second says in words that there is none
         start = time.perf_counter()
-        prediction = predictor.predict(sample.image)
+        prediction = predict_sample(predictor, sample)
         seconds += time.perf_counter() - start
         for truth in truths:
             labels, true_labels, said = compared_as_labels(prediction, truth)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intarsia.core import Dataset, Predictor
+from intarsia.classical import Method
+from intarsia.core import Dataset, Predictor, SettingsError
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, write_page
 
@@ -24,6 +25,7 @@ def evaluate(
     device: str = "auto",
     out: str | Path | None = None,
     allow_partial: bool = False,
+    hints: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score a predictor on a split, at the images' own size.
@@ -35,6 +37,8 @@ def evaluate(
         device: where a network runs.
         out: folder for evaluation.json and report.html; None writes nothing. A score that is refused is reported there too.
         allow_partial: score although more than half of the pixels are ignored or the truth holds one class only, with a warning.
+        hints: for interactive methods, what is simulated from the truth: "box", "clicks=5" (in each class) or "contour=8" (along
+            each outline); None takes what suits the method. The name in the results and a note say so.
         progress: called with number, count and key.
 
     Raises:
@@ -45,7 +49,7 @@ def evaluate(
     from intarsia.evaluation import ScoreRefused
     from intarsia.evaluation import evaluate as run
 
-    predictor = open_predictor(model, device=device)
+    predictor = _guided(open_predictor(model, device=device), hints)
     dataset = open_dataset(data, view="semantic") if isinstance(data, str | Path) else data
     outcome: Evaluation | ScoreRefused
     try:
@@ -61,3 +65,16 @@ def evaluate(
     if isinstance(outcome, ScoreRefused):
         raise outcome
     return outcome
+
+
+def _guided(predictor: Predictor, hints: str | None) -> Predictor:
+    """An interactive predictor with simulated hints: of what it takes, a box rather than clicks, and outlines if points alone."""
+    from intarsia.evaluation import Guided
+
+    needed = predictor.about["hints"] if isinstance(predictor, Method) else ()
+    usable = (*needed, *(predictor.about["optional_hints"] if isinstance(predictor, Method) else ()))
+    if hints is not None and not usable:
+        raise SettingsError(f"{predictor.name} takes no hints, and {hints!r} was to be simulated; leave it out.")
+    if hints is None and needed:
+        hints = "box" if "box" in needed else "clicks=5" if "scribbles" in needed else "contour=8"
+    return predictor if hints is None else Guided(predictor, hints)

@@ -97,7 +97,7 @@ def write_page(
     notes: Sequence[str] = (),
 ) -> Path:
     """Write report.html beside results.csv and check.json, whose content it shows; pictures need the predictor and the data."""
-    from intarsia.evaluation import Evaluation, keys_to_show, write_report
+    from intarsia.evaluation import Evaluation, keys_to_show, predict_sample, write_report
     from intarsia.evaluation.gallery import WORST
 
     outcome = results.outcome
@@ -105,7 +105,7 @@ def write_page(
     if predictor is not None and dataset is not None:
         keys = keys_to_show(outcome) if isinstance(outcome, Evaluation) else list(dataset.splits[outcome.split])[:WORST]
         samples = map(dataset.read, keys)
-        examples = [(sample.key, sample.image, sample.truth, predictor.predict(sample.image)) for sample in samples]
+        examples = [(sample.key, sample.image, sample.truth, predict_sample(predictor, sample)) for sample in samples]
     return write_report(
         out / REPORT,
         title=f"{outcome.predictor} on {outcome.dataset}",
