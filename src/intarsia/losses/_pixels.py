@@ -33,16 +33,12 @@ def pixel_weights(given: Prepared, class_weight: Tensor) -> Tensor:
 
 def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
     """The mean of `values` over all that is valid, over all processes; 0 where nothing is. Elsewhere they must be 0 already."""
-    return _divided(values.sum(), torch.count_nonzero(valid))
+    return sum_over_processes(values.sum()) / sum_over_processes(torch.count_nonzero(valid)).clamp(min=1)
 
 
 def mean_over(values: Tensor, weights: Tensor) -> Tensor:
     """The sum of `values` by that of `weights`, over all processes; 0 where nothing weighs."""
-    return _divided(values.sum(), weights.sum())
-
-
-def _divided(total: Tensor, divisor: Tensor) -> Tensor:
-    total, divisor = sum_over_processes(total), sum_over_processes(divisor)
+    total, divisor = sum_over_processes(values.sum()), sum_over_processes(weights.sum())
     return total / torch.where(divisor > 0, divisor, 1)
 
 
@@ -54,10 +50,11 @@ class _SigmoidEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-        sign = (valid.view(torch.int8) - 2 * truth.view(torch.int8)).to(logits.dtype)  # -1 is true, 1 false, 0 not known
+        known = valid.view(torch.int8)  # on a CPU, bytes become floats in an eighth of the time that bools take
+        sign = (known - 2 * truth.view(torch.int8)).to(logits.dtype)  # -1 is true, 1 false, 0 not known
         wrong = logits * sign
         context.save_for_backward(wrong, sign)
-        return F.softplus(wrong).mul_(sign).mul_(sign)  # 0 where not known, twice as fast as by a mask of bools
+        return F.softplus(wrong).mul_(known.to(logits.dtype))
 
     @staticmethod
     @once_differentiable
