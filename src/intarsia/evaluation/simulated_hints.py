@@ -107,7 +107,10 @@ class Guided:
     @property
     def note(self) -> str:
         said = SAID[self.kind].format(self.count)
-        return f"Hints were simulated from the truth: {said}. The scores say what the method makes of such help, not what it finds alone."
+        return (
+            f"Hints were simulated from the truth: {said}. The scores say what the method makes of such help, not what it finds "
+            "alone."
+        )
 
     def predict(self, image: Array, hints: Hints | None = None) -> Segmentation:
         return self.predictor.predict(image, hints)
