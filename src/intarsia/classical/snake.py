@@ -21,7 +21,7 @@ from intarsia.classical._contour import filled, follow, starting_contour
 from intarsia.classical._pixels import as_gray
 from intarsia.core import Array, Hints
 
-__all__ = ["snake", "edge_map", "gradient"]
+__all__ = ["edge_map", "gradient", "snake"]
 
 RESULT = "foreground"
 OPTIONAL_HINTS = ("box", "scribbles", "points")
