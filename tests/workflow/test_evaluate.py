@@ -118,3 +118,10 @@ def test_the_command_line_refuses_with_exit_code_2_and_no_number_that_looks_like
     code, said, _ = run("--allow-partial", "--json")
     assert code == 0
     assert json.loads(said)["warnings"][0].startswith("Only 13.0%")
+
+
+def test_a_classical_method_with_options_is_scored_by_what_its_borders_allow(cells):
+    fine = intarsia.evaluate(cells, model="slic", options={"segments": 80})
+    coarse = intarsia.evaluate(cells, model="slic", options={"segments": 2})
+    assert fine.scores.miou > coarse.scores.miou
+    assert any("the best that its borders allow" in note for note in fine.notes)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from intarsia.cli.console import open_console
+from intarsia.cli.options import parse_pairs
 from intarsia.cli.tables import print_evaluation
 
 __all__ = ["evaluate"]
@@ -16,6 +17,9 @@ __all__ = ["evaluate"]
 def evaluate(
     data: Annotated[str, typer.Argument(help="Folder with images/ and masks/, a data.yaml, or a data set: scenes, camvid:PATH.")],
     model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method.")],
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="Option of a classical method, such as segments=400. May come again.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which images: train, val or test.")] = "val",
     out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -36,7 +40,16 @@ def evaluate(
     from intarsia.workflow.evaluate import evaluate as run
 
     try:
-        evaluation = run(data, model=model, split=split, device=device, out=out, allow_partial=allow_partial, hints=hints)
+        evaluation = run(
+            data,
+            model=model,
+            split=split,
+            options=parse_pairs(options or []),
+            device=device,
+            out=out,
+            allow_partial=allow_partial,
+            hints=hints,
+        )
     except ScoreRefused as refused:
         if as_json:
             typer.echo(json.dumps(refused.to_dict(), indent=2))

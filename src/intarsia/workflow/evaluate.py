@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intarsia.classical import Method
 from intarsia.core import Dataset, Predictor, SettingsError
@@ -22,6 +22,7 @@ def evaluate(
     *,
     model: str | Path | Predictor,
     split: str = "val",
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     out: str | Path | None = None,
     allow_partial: bool = False,
@@ -34,6 +35,7 @@ def evaluate(
         data: what `train` takes.
         model: a model file, a run's folder, or a predictor.
         split: "val", "test", "train".
+        options: of a classical method.
         device: where a network runs.
         out: folder for evaluation.json and report.html; None writes nothing. A score that is refused is reported there too.
         allow_partial: score although more than half of the pixels are ignored or the truth holds one class only, with a warning.
@@ -49,7 +51,7 @@ def evaluate(
     from intarsia.evaluation import ScoreRefused
     from intarsia.evaluation import evaluate as run
 
-    predictor = _guided(open_predictor(model, device=device), hints)
+    predictor = _guided(open_predictor(model, device=device, options=options), hints)
     dataset = open_dataset(data, view="semantic") if isinstance(data, str | Path) else data
     outcome: Evaluation | ScoreRefused
     try:
