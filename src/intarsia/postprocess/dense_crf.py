@@ -1,0 +1,257 @@
+"""Labels that follow the image's edges: a fully connected conditional random field over the pixels, by mean field.
+
+Krähenbühl, Koltun, "Efficient inference in fully connected CRFs with Gaussian edge potentials", NIPS 2011.
+
+Idea: every pixel speaks with every other. Two pixels that lie close, or close and alike in colour, pay for different labels. Each
+step lets all pixels hear the sums of the others' beliefs, which are two Gaussian filters, and makes them beliefs again.
+
+Source: E(x) = sum_i u_i(x_i) + sum_{i<j} mu(x_i, x_j) [w_b exp(-|p_i - p_j|^2 / 2 a^2 - |I_i - I_j|^2 / 2 b^2)
++ w_s exp(-|p_i - p_j|^2 / 2 g^2)] and algorithm 1, all pixels in parallel. With Potts' mu = [x_i != x_j] a message is w K Q of
+the own label, but for a constant of the pixel that the softmax takes away.
+
+Deviations: filters are normalised (`DenseCRF.normalization`), which the first paper does not say and its code does; the weight of
+a kernel means little without. A pixel hears itself too, as in that code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numba import njit
+
+from intarsia.classical._permutohedral import Lattice, Normalization, in_blocks, permutohedral
+from intarsia.classical._pixels import as_unit_range
+from intarsia.core import Array, ClassSpace, LabelMap, SegmentationError, SettingsError, as_image, smallest_id_dtype
+
+__all__ = ["DEEPLAB", "DEEPLAB_V2", "DenseCRF", "mean_field", "refine", "unary_from_labels", "unary_from_prob"]
+
+BLOCK = 2048  # pixels whose beliefs are made in one go, few enough for the cache
+LEAST_PROB = 1e-5
+FEW_VALUES = 1 << 18  # beliefs below which threads cost more than they bring
+
+
+@dataclass(frozen=True)
+class DenseCRF:
+    """What two pixels pay for different labels.
+
+    Args:
+        spatial_weight: w_s, of the kernel of position alone, which removes speckle; 0 leaves it out.
+        spatial_xy: g, its standard deviation in pixels.
+        bilateral_weight: w_b, of the kernel of position and colour, which draws borders to edges; 0 leaves it out.
+        bilateral_xy: a, its standard deviation in pixels.
+        bilateral_rgb: b, its standard deviation in grey levels of 0..255.
+        iterations: of mean field; 0 is the softmax of the unaries.
+        normalization: of both filters, see `permutohedral`. Weights found with one do not carry over to another.
+
+    The defaults are those of DeepLab's test settings, symmetrically normalised.
+
+    Raises:
+        SettingsError: a negative weight or count, or a standard deviation that is not positive.
+    """
+
+    spatial_weight: float = 3.0
+    spatial_xy: float = 3.0
+    bilateral_weight: float = 5.0
+    bilateral_xy: float = 50.0
+    bilateral_rgb: float = 10.0
+    iterations: int = 10
+    normalization: Normalization = "symmetric"
+
+    def __post_init__(self) -> None:
+        for name in ("spatial_weight", "bilateral_weight", "iterations"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise SettingsError(f"{name} is {getattr(self, name)}; a finite number that is not negative is expected.")
+        for name in ("spatial_xy", "bilateral_xy", "bilateral_rgb"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise SettingsError(f"{name} is {getattr(self, name)}; a standard deviation is finite and above 0.")
+        if self.normalization not in ("symmetric", "before", "after", "none"):
+            raise SettingsError(f"normalization is {self.normalization!r}; it is 'symmetric', 'before', 'after' or 'none'.")
+
+    def lattices(self, image: Array, pool: Executor | None = None) -> list[tuple[float, Lattice]]:
+        """The kernels of an image (H, W, C), those without weight left out: weight and filter of its pixels in row order."""
+        image = as_image(image)
+        height, width, channels = image.shape
+        ys, xs = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
+        position = np.stack([xs, ys], 1)
+        kernels = []
+        if self.spatial_weight:
+            kernels.append((self.spatial_weight, permutohedral(position / self.spatial_xy, self.normalization, pool=pool)))
+        if self.bilateral_weight:
+            colors = _gray_levels(image).reshape(-1, channels)
+            features = np.concatenate([position / self.bilateral_xy, colors / self.bilateral_rgb], 1)
+            kernels.append((self.bilateral_weight, permutohedral(features, self.normalization, pool=pool)))
+        return kernels
+
+
+DEEPLAB = DenseCRF(3, 3, 5, 50, 3, 10, "after")
+"""DeepLab v1 as released (Chen et al., ICLR 2015), found on PASCAL VOC: normalised by pixel, as the first authors' code did."""
+
+DEEPLAB_V2 = DenseCRF(3, 1, 4, 67, 3, 10, "after")
+"""DeepLab v2 with ResNet-101 as released (Chen et al., PAMI 2018)."""
+
+
+def refine(
+    prediction: LabelMap | Array,
+    image: Array,
+    settings: DenseCRF | None = None,
+    *,
+    classes: ClassSpace | None = None,
+    compatibility: Array | None = None,
+    confidence: float = 0.7,
+    threads: int | None = None,
+) -> LabelMap:
+    """Refine a prediction by the image it was made of.
+
+    Args:
+        prediction: a label map, whose `prob` is used where it has one and its hard labels otherwise (the ignore id says nothing);
+            or unaries (K, H, W), -log p up to a constant of the pixel.
+        image: (H, W, C), any number of channels: integers by the range of their dtype, floats in [0, 1] or by their own range.
+        settings: the field; `DenseCRF()` if not given.
+        classes: of the result; those of the prediction if not given.
+        compatibility: (K, K), what label l pays beside label l', learnt for instance; Potts if not given.
+        confidence: how probable a hard label is, between 0 and 1; only for label maps without `prob`.
+        threads: as many as numba would use, unless the image is small; results do not depend on it.
+
+    Returns:
+        The best label of each pixel, with `prob` (K, H, W) float32: a view of which the classes lie innermost.
+
+    Raises:
+        SegmentationError: sizes that differ, unaries that are not finite, regions without classes.
+        SettingsError: a compatibility of another shape, a confidence outside 0 to 1.
+    """
+    settings = settings or DenseCRF()
+    if isinstance(prediction, LabelMap):
+        classes = classes or prediction.classes
+        if prediction.prob is None:
+            unary = unary_from_labels(prediction, confidence)
+        else:
+            unary = unary_from_prob(prediction.prob)
+    else:
+        unary = prediction
+    image = as_image(image)
+    if unary.ndim != 3 or unary.shape[1:] != image.shape[:2] or (classes and len(classes) != len(unary)):
+        of_classes = f" with {len(classes)} classes" if classes else ""
+        raise SegmentationError(
+            f"The prediction has shape {unary.shape} and the image {image.shape}{of_classes}; (K, H, W) of the "
+            "image's size fits, with one score for each class."
+        )
+    count = threads or (vars(numba.config)["NUMBA_NUM_THREADS"] if unary.size > FEW_VALUES else 1)
+    with ThreadPoolExecutor(count) if count > 1 else nullcontext() as pool:
+        kernels = settings.lattices(image, pool)
+        rows = np.ascontiguousarray(unary.reshape(len(unary), -1).T, np.float32)
+        q = mean_field(rows, kernels, settings.iterations, compatibility=compatibility, pool=pool)
+    dtype = classes.id_dtype if classes else smallest_id_dtype(len(unary) - 1)
+    prob = q.T.reshape(unary.shape)
+    return LabelMap(q.argmax(1).astype(dtype).reshape(unary.shape[1:]), classes, prob)
+
+
+def unary_from_prob(prob: Array) -> Array:
+    """-log p of probabilities (K, H, W), of which none counts for less than 1e-5: (K, H, W) float32."""
+    return np.negative(np.log(np.maximum(prob, LEAST_PROB, dtype=np.float32)))
+
+
+def unary_from_labels(labels: LabelMap, confidence: float = 0.7) -> Array:
+    """-log p where the label has probability `confidence` and the others share the rest; uniform at the ignore id."""
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence is {confidence}; how probable a label is lies between 0 and 1.")
+    if labels.classes is None:
+        raise SegmentationError("The label map has neither classes nor probabilities: regions cannot be refined by a CRF.")
+    count = len(labels.classes)
+    table = np.full((count, count + 1), -np.log((1 - confidence) / max(count - 1, 1)), np.float32)
+    np.fill_diagonal(table, -np.log(confidence))
+    table[:, count] = np.log(count)
+    return table[:, np.where(labels.ids < count, labels.ids, count)]
+
+
+def mean_field(
+    unary: Array,
+    kernels: Sequence[tuple[float, Lattice]],
+    iterations: int = 10,
+    *,
+    compatibility: Array | None = None,
+    pool: Executor | None = None,
+) -> Array:
+    """Beliefs of pixels that speak with each other: Q <- softmax(-U - mu sum_m w_m K_m Q), from softmax(-U).
+
+    Args:
+        unary: (N, K) float32, C order.
+        kernels: weight and filter of each.
+        iterations: of all pixels in parallel.
+        compatibility: mu, (K, K); Potts if not given.
+        pool: threads that share the work.
+
+    Returns:
+        (N, K) float32, adding to 1 over K.
+    """
+    labels = unary.shape[1]
+    if not np.isfinite(unary).all():
+        raise SegmentationError("The unaries hold values that are not finite; clip probabilities before taking their logarithm.")
+    if compatibility is not None and compatibility.shape != (labels, labels):
+        raise SettingsError(f"The compatibility has shape {compatibility.shape}; {(labels, labels)} fits {labels} labels.")
+    q = np.empty_like(unary)
+    blurred: list[Array] = []
+    mixing = None if compatibility is None else np.ascontiguousarray(-compatibility.T, np.float32)
+
+    def believe(start: int, stop: int) -> None:
+        rows, u = q[start:stop], unary[start:stop]  # the beliefs that are overwritten have been heard: they are in `blurred`
+        if mixing is None or not blurred:
+            np.negative(u, out=rows)
+        else:
+            rows[:] = 0
+        for (weight, lattice), values in zip(kernels, blurred, strict=False):
+            lattice.slice(values, rows, start, factor=weight)
+        if mixing is not None and blurred:
+            rows[:] = rows @ mixing - u
+        _softmax(rows)
+
+    in_blocks(believe, len(q), pool, BLOCK)
+    for _ in range(iterations if kernels else 0):
+        blurred = [lattice.blur(q, pool=pool) for _, lattice in kernels]
+        in_blocks(believe, len(q), pool, BLOCK)
+    return q
+
+
+def _gray_levels(image: Array) -> Array:
+    """(H, W, C) float32 in 0..255, whatever the dtype."""
+    return image.astype(np.float32) if image.dtype == np.uint8 else as_unit_range(image) * np.float32(255)
+
+
+# exp(x) = 2^n exp(r) with |r| <= ln 2 / 2: n goes to the exponent's bits, exp(r) is its Taylor polynomial, off by 1.2e-7 of it
+# at most, a float's rounding. Without a call in it, the loop is vectorised.
+LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
+C6, C5, C4, C3, HALF, ONE = (np.float32(1 / f) for f in (720, 120, 24, 6, 2, 1))
+LEAST = np.float32(-86)  # exp of less is not a normal number
+
+
+@njit(cache=True, nogil=True)
+def _softmax(rows: Array) -> None:
+    """Replace each row of (n, K) float32 by its softmax."""
+    for row in rows:
+        highest = row[0]
+        for value in row:
+            highest = max(highest, value)
+        for k in range(len(row)):
+            row[k] -= highest
+    values = rows.ravel()  # a view, as rows are contiguous
+    shifts = np.empty(len(values), np.int32)
+    for i in range(len(values)):
+        x = max(values[i], LEAST)
+        n = np.floor(x * LOG2E + HALF)
+        r = x - n * LN2_HIGH - n * LN2_LOW
+        values[i] = ONE + r * (ONE + r * (HALF + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
+        shifts[i] = np.int32(n) << np.int32(23)
+    bits = values.view(np.int32)
+    for i in range(len(values)):
+        bits[i] += shifts[i]
+    for row in rows:
+        total = np.float32(0)
+        for value in row:
+            total += value
+        share = ONE / total
+        for k in range(len(row)):
+            row[k] *= share
