@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from intarsia.core import BoolArray
+from intarsia.core import Array, BoolArray
 
 __all__ = ["crosses", "shifted", "smooth_curve"]
 
@@ -19,7 +19,7 @@ def shifted(mask: BoolArray) -> dict[tuple[int, int], BoolArray]:
     return {(dy, dx): padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy, dx in steps}
 
 
-def crosses(mask: BoolArray) -> tuple[BoolArray, BoolArray]:
+def crosses(mask: BoolArray) -> tuple[Array, Array]:
     """Where the mask differs across a pixel down and across: (H, W) int8 in -1, 0, 1 each, twice its central difference."""
     near = {step: view.astype(np.int8) for step, view in shifted(mask).items() if 0 in step}
     return near[1, 0] - near[-1, 0], near[0, 1] - near[0, -1]

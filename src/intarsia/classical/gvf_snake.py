@@ -13,6 +13,8 @@ for 150,000 pixels, and memory in proportion.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from intarsia.classical._contour import filled, follow, starting_contour
@@ -83,7 +85,7 @@ def gradient_vector_flow(edges: Array, mu: float) -> Array:
     return np.stack([solve(weight * part.ravel()).reshape(edges.shape) for part in pull])
 
 
-def _second_difference(side: int) -> Array:
+def _second_difference(side: int) -> Any:
     """(side, side) sparse x[i - 1] - 2 x[i] + x[i + 1], the border repeated."""
     from scipy import sparse
 
