@@ -31,7 +31,7 @@ def test_it_reaches_the_bottom_of_a_concavity() -> None:
     shape[12:38, 23:41] = False
     image = np.where(shape, 200, 40).astype(np.uint8)[..., None]
     box = Hints(boxes_xyxy=np.array([[6, 4, 58, 60]]))
-    ours = gvf_snake(image, box, sigma=1.0, iterations=400)
+    ours = gvf_snake(image, box, mu=0.2, sigma=1.0, iterations=400)
     plain = snake(image, box, sigma=1.0, pressure=0.0, iterations=400)
     assert abs(np.flatnonzero(ours[:, 31])[0] - 38) <= 1
     assert np.flatnonzero(plain[:, 31])[0] < 20
