@@ -34,8 +34,8 @@ def gvf_snake(
     alpha: float = 0.2,
     beta: float = 0.2,
     gamma: float = 1.0,
-    mu: float = 0.2,
-    sigma: float = 2.0,
+    mu: float = 0.005,
+    sigma: float = 3.0,
     points: int = 200,
     iterations: int = 500,
 ) -> Array:
