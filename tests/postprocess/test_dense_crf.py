@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from intarsia.core import ClassSpace, LabelMap, SegmentationError, SettingsError
-from intarsia.postprocess.dense_crf import DEEPLAB, DEEPLAB_V2, DenseCRF, refine, unary_from_labels
+from intarsia.postprocess.dense_crf import DEEPLAB, DEEPLAB_V2, DenseCRF, mean_field, refine, unary_from_labels
 
 CLASSES = ClassSpace.from_names(["road", "tree", "sky"])
 
@@ -165,6 +165,15 @@ def test_threads_change_no_bit():
     assert np.array_equal(refine(unary, image, threads=1).prob, refine(unary, image, threads=3).prob)
 
 
+def test_unaries_of_half_precision_are_read_as_they_are():
+    image, unary = scene()
+    rows = unary.reshape(3, -1).T.astype(np.float16)
+    kernels = DenseCRF().lattices(image)
+    refined = mean_field(np.ascontiguousarray(rows), kernels)
+    assert refined.dtype == np.float32
+    assert np.array_equal(refined, mean_field(np.ascontiguousarray(rows, np.float32), kernels))
+
+
 def test_images_of_any_depth_and_number_of_channels():
     image, unary = scene()
     expected = refine(unary, image).prob
@@ -212,6 +221,7 @@ def test_errors():
         refine(np.full_like(unary, np.inf), image)
     with pytest.raises(SegmentationError, match="regions cannot be refined"):
         refine(LabelMap(np.zeros((30, 40), np.uint8)), image)
+    assert refine(LabelMap(np.zeros((30, 40), np.uint8)), image, classes=CLASSES).classes is CLASSES
     with pytest.raises(SettingsError, match=r"shape \(2, 2\); \(3, 3\) fits 3 labels"):
         refine(unary, image, compatibility=np.eye(2))
     with pytest.raises(SettingsError, match="confidence is 1"):

@@ -117,9 +117,7 @@ def permutohedral(features: Array, normalization: Normalization = "symmetric", *
     lift = _lift(features.shape[1])
     base, strides = _names(features, lift)
     corners, shares, names, slots = _enclose(features, lift, base, strides, pool)
-    first = np.zeros(len(names) + 1, np.int64)
-    np.cumsum(np.bincount(corners.ravel(), minlength=len(names)), out=first[1:])
-    entries = _list_entries(corners.ravel(), first)
+    first, entries = _list_entries(corners.ravel(), len(names))
     neighbours = np.empty((len(lift), len(names), 2), np.int32)
     for axis, step in enumerate(_steps(features.shape[1]) @ strides):
         in_blocks(partial(_look_up, names, slots, step, neighbours[axis]), len(names), pool)
@@ -128,14 +126,14 @@ def permutohedral(features: Array, normalization: Normalization = "symmetric", *
     lattice = Lattice(corners, shares, first, entries, neighbours, ones, ones * alpha)
     if normalization == "none":
         return lattice
-    sums = lattice.filter(ones[:, None], pool=pool)[:, 0]
+    share = alpha / lattice.filter(ones[:, None], pool=pool)[:, 0]
+    root = np.sqrt(share)
     scales: dict[Normalization, tuple[Array, Array]] = {
-        "symmetric": (sums**-0.5, sums**-0.5),
-        "before": (1 / sums, ones),
-        "after": (ones, 1 / sums),
+        "symmetric": (root, root),
+        "before": (share, ones),
+        "after": (ones, share),
     }
-    before, after = scales[normalization]
-    return Lattice(corners, shares, first, entries, neighbours, before, after * alpha)
+    return Lattice(corners, shares, first, entries, neighbours, *scales[normalization])
 
 
 def _lift(d: int) -> Array:
@@ -276,14 +274,19 @@ def _number(found: Array, names: Array, slots: Array, count: int, corners: Array
 
 
 @njit(cache=True, nogil=True)
-def _list_entries(corners: Array, first: Array) -> Array:
-    """Positions in `corners` sorted by corner, and in their order within one: a counting sort."""
+def _list_entries(corners: Array, count: int) -> tuple[Array, Array]:
+    """Positions in `corners` sorted by corner, in their order within one, and where each corner's begin: a counting sort."""
+    first = np.zeros(count + 1, np.int64)
+    for corner in corners:
+        first[corner + 1] += 1
+    for corner in range(count):
+        first[corner + 1] += first[corner]
     entries = np.empty(len(corners), np.int32)
-    free = first[:-1].copy()
-    for position in range(len(corners)):
-        entries[free[corners[position]]] = position
-        free[corners[position]] += 1
-    return entries
+    free = first.copy()
+    for position, corner in enumerate(corners):
+        entries[free[corner]] = position
+        free[corner] += 1
+    return first, entries
 
 
 @njit(cache=True, nogil=True)

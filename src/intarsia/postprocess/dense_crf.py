@@ -128,7 +128,7 @@ def refine(
     if isinstance(prediction, LabelMap):
         classes = classes or prediction.classes
         if prediction.prob is None:
-            unary = unary_from_labels(prediction, confidence)
+            unary = unary_from_labels(LabelMap(prediction.ids, classes), confidence)
         else:
             unary = unary_from_prob(prediction.prob)
     else:
@@ -140,19 +140,22 @@ def refine(
             f"The prediction has shape {unary.shape} and the image {image.shape}{of_classes}; (K, H, W) of the "
             "image's size fits, with one score for each class."
         )
+    shape = unary.shape
     count = threads or (vars(numba.config)["NUMBA_NUM_THREADS"] if unary.size > FEW_VALUES else 1)
     with ThreadPoolExecutor(count) if count > 1 else nullcontext() as pool:
         kernels = settings.lattices(image, pool)
-        rows = np.ascontiguousarray(unary.reshape(len(unary), -1).T, np.float32)
+        rows = np.ascontiguousarray(unary.reshape(shape[0], -1).T, np.float32)
+        del unary  # as large as the beliefs
         q = mean_field(rows, kernels, settings.iterations, compatibility=compatibility, pool=pool)
-    dtype = classes.id_dtype if classes else smallest_id_dtype(len(unary) - 1)
-    prob = q.T.reshape(unary.shape)
-    return LabelMap(q.argmax(1).astype(dtype).reshape(unary.shape[1:]), classes, prob)
+    dtype = classes.id_dtype if classes else smallest_id_dtype(shape[0] - 1)
+    return LabelMap(q.argmax(1).astype(dtype).reshape(shape[1:]), classes, q.T.reshape(shape))
 
 
 def unary_from_prob(prob: Array) -> Array:
     """-log p of probabilities (K, H, W), of which none counts for less than 1e-5: (K, H, W) float32."""
-    return np.negative(np.log(np.maximum(prob, LEAST_PROB, dtype=np.float32)))
+    unary = np.maximum(prob, LEAST_PROB, dtype=np.float32)
+    np.log(unary, out=unary)
+    return np.negative(unary, out=unary)
 
 
 def unary_from_labels(labels: LabelMap, confidence: float = 0.7) -> Array:
@@ -179,7 +182,7 @@ def mean_field(
     """Beliefs of pixels that speak with each other: Q <- softmax(-U - mu sum_m w_m K_m Q), from softmax(-U).
 
     Args:
-        unary: (N, K) float32, C order.
+        unary: (N, K) float, C order; half precision halves its memory and is read as it is.
         kernels: weight and filter of each.
         iterations: of all pixels in parallel.
         compatibility: mu, (K, K); Potts if not given.
@@ -193,7 +196,7 @@ def mean_field(
         raise SegmentationError("The unaries hold values that are not finite; clip probabilities before taking their logarithm.")
     if compatibility is not None and compatibility.shape != (labels, labels):
         raise SettingsError(f"The compatibility has shape {compatibility.shape}; {(labels, labels)} fits {labels} labels.")
-    q = np.empty_like(unary)
+    q = np.empty(unary.shape, np.float32)
     blurred: list[Array] = []
     mixing = None if compatibility is None else np.ascontiguousarray(-compatibility.T, np.float32)
 
