@@ -94,7 +94,7 @@ class Lattice:
         """Add `factor` times the filtered values of the points from `start` on to out (n, C)."""
         stop = start + len(out)
         scale = self.before if transpose else self.after
-        _slice(blurred, self.corners[start:stop], self.shares[start:stop], scale[start:stop], factor, out)
+        _slice(blurred, self.corners[start:stop], self.shares[start:stop], scale[start:stop], float(factor), out)
 
 
 def permutohedral(features: Array, normalization: Normalization = "symmetric", *, pool: Executor | None = None) -> Lattice:
