@@ -35,7 +35,7 @@ def distance_regularised_level_set(
     hints: Hints | None = None,
     *,
     length: float = 5.0,
-    drive: float = 3.0,
+    drive: float = 1.5,
     step: float = 5.0,
     sigma: float = 1.5,
     edge: float = 3.0,
