@@ -33,7 +33,7 @@ What to take
   nothing to train with       a classical method
 
 GFLOPs are for an image of 512 x 512 and 21 classes. `intarsia models NAME` tells all about one."""
-NAME_WIDTH, SHORTEST_CLAUSE = 25, 24
+SHORTEST_CLAUSE = 24
 RESULTS = {
     "regions": "regions without a class",
     "foreground": "foreground and background",
@@ -84,25 +84,26 @@ def models(
 
 def _print_catalogue(console: Console, networks: Sequence[ModelDescription], methods: Sequence[MethodDescription]) -> None:
     """A line for each: networks from cheap to dear, methods by what they give or need; and a word on what to take."""
+    names = max(len(row["name"]) for row in networks)
     on_encoder = [row for row in networks if row["encoder"]]
     own_trunk = [row for row in networks if not row["encoder"]]
     for kind, group in (("on an encoder of your choice", on_encoder), ("with a trunk of their own", own_trunk)):
         console.print(f"Networks {kind}: intarsia train DATA --model NAME", style="bold")
-        table = _table("name", ">params", ">GFLOPs", ">year", "what it is")
+        table = _table("name", ">params", ">GFLOPs", ">year", "what it is", first=names)
         for row in sorted(group, key=lambda row: row["figures"]["flops"] if row["figures"] else math.inf):
             counts = _counts(row["figures"]) if row["figures"] else ("", "")
-            gist = _gist(row["summary"], console.width - NAME_WIDTH - 29)
+            gist = _gist(row["summary"], console.width - names - 29)
             table.add_row(row["name"], *counts, str(row["year"] or ""), gist)
         console.print(table)
         console.print()
     console.print("Without training: intarsia predict PHOTOS --model NAME --out DIR", style="bold")
-    kinds = list(RESULTS)
+    names, kinds = 2 + max(len(row["name"]) for row in methods), list(RESULTS)
     methods = sorted(methods, key=lambda row: (row["sequence"], bool(row["hints"]), kinds.index(row["result"])))
     for gives, alike in itertools.groupby(methods, key=_gives):
         console.print(gives, style="dim")
-        table = _table("", "", header=False)
+        table = _table("", "", header=False, first=names)
         for method in alike:
-            table.add_row(f"  {method['name']}", _gist(method["summary"], console.width - NAME_WIDTH - 3))
+            table.add_row(f"  {method['name']}", _gist(method["summary"], console.width - names - 4))
         console.print(table)
     console.print(WHAT_TO_TAKE, soft_wrap=True)
 
@@ -116,7 +117,7 @@ def _print_network(console: Console, about: NetworkDescription, *, every_layer: 
         console.print(
             f"\n  parameters       {parameters} ({found['parameters']:,}) for {network['num_classes']} classes\n"
             f"  operations       {flops} GFLOPs for an image of {height} x {width}, multiplication and addition counted as two\n"
-            f"  output stride    {found['output_stride']:g}, and {found['coarsest_stride']:g} of its coarsest map\n"
+            f"  output stride    {_stride(found)}\n"
             f"  receptive field  {_field(found)}\n",
             soft_wrap=True,
         )
@@ -156,12 +157,12 @@ def _gives(method: MethodDescription) -> str:
     return "what is marked by hand: --box, --hints" if method["hints"] else result
 
 
-def _table(*columns: str, header: bool = True) -> Table:
-    """A table without lines; the columns marked with > are numbers."""
+def _table(*columns: str, header: bool = True, first: int = 0) -> Table:
+    """A table without lines; the columns marked with > are numbers, and the first is at least so many letters wide."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=header)
     for column in columns:
         table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
-    table.columns[0].min_width = NAME_WIDTH
+    table.columns[0].min_width = first
     return table
 
 
@@ -179,6 +180,13 @@ def _counts(found: Figures) -> tuple[str, str]:
 def _giga(flops: int) -> str:
     giga = flops / 1e9
     return f"{giga:,.0f}" if giga >= 100 else f"{giga:.1f}"
+
+
+def _stride(found: Figures) -> str:
+    scores, coarsest = found["output_stride"], found["coarsest_stride"]
+    if scores is None or coarsest is None:
+        return "none; the number of scores is fixed, whatever the image"
+    return f"{scores:g}, and {coarsest:g} of its coarsest map"
 
 
 def _field(found: Figures) -> str:

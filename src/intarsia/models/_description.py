@@ -29,16 +29,16 @@ class Figures(TypedDict):
     parameters: frozen ones count as well.
     flops: of convolutions and matrix products for one image; a multiplication and an addition count as two.
     output_stride: pixels of the image from one score to the next, before what has no weights enlarges them; of the finest, where
-        scores of several strides are joined.
-    coarsest_stride: of the coarsest map in the network, means over the whole image aside.
+        scores of several strides are joined. None where their number is fixed, whatever the image.
+    coarsest_stride: of the coarsest map in the network, those of a fixed size aside.
     receptive_field: smallest and largest side of the window of the image behind a pixel of the answer, in pixels; or that it is
         all of the image; None where the operations of the network cannot be followed.
     """
 
     parameters: int
     flops: int
-    output_stride: float
-    coarsest_stride: float
+    output_stride: float | None
+    coarsest_stride: float | None
     receptive_field: tuple[int, int] | Literal["whole image"] | None
 
 

@@ -63,8 +63,7 @@ def figures(spec: ModelSpec, size_hw: tuple[int, int]) -> tuple[Figures, list[La
 def count_layers(spec: ModelSpec, size_hw: tuple[int, int]) -> list[Layer]:
     """Parameters and operations alone, which are counted quickly: of the network first, then of every module in it.
 
-    Operations are those for one image in evaluation mode. Normalisation, activation, pooling and resizing do not count: they are
-    a few per cent.
+    Operations are those for one image in evaluation mode. Normalisation, activation, pooling and resizing do not count.
     """
     return _layers(_on_meta(spec), spec.in_channels, size_hw)
 
@@ -135,7 +134,7 @@ def _layers(network: nn.Module, in_channels: int, size_hw: tuple[int, int]) -> l
     ]
 
 
-def _strides(network: nn.Module, in_channels: int) -> tuple[float, float]:
+def _strides(network: nn.Module, in_channels: int) -> tuple[float | None, float | None]:
     """Output stride and coarsest stride: by how much maps become larger with the image, which borders do not change."""
     smaller, larger = (_scores(network, in_channels, (side, side)) for side in (SIDE, SIDE + LARGER))
 
@@ -143,7 +142,7 @@ def _strides(network: nn.Module, in_channels: int) -> tuple[float, float]:
         pairs = zip(_sides(smaller, weighted=weighted), _sides(larger, weighted=weighted), strict=True)
         return [LARGER / (after - before) for before, after in pairs if after > before]
 
-    return min(strides(weighted=True)), max(strides(weighted=False))
+    return min(strides(weighted=True), default=None), max(strides(weighted=False), default=None)
 
 
 def _sides(scores: Tensor, *, weighted: bool) -> list[int]:
