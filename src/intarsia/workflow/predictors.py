@@ -13,9 +13,7 @@ from intarsia.models import SEMANTIC
 __all__ = ["open_predictor"]
 
 
-def open_predictor(
-    model: str | Path | Predictor, *, device: str = "auto", options: Mapping[str, Any] | None = None
-) -> Predictor:
+def open_predictor(model: str | Path | Predictor, *, device: str = "auto", options: Mapping[str, Any] | None = None) -> Predictor:
     """The predictor that `model` means: one that is open already, a model file, a run's folder (its best), or a classical method.
 
     Args:
