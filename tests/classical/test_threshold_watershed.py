@@ -88,5 +88,5 @@ def test_nuclei_reach_what_is_stated(shared_data) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(SettingsError, match=r"sigma is -1\.0, depth 0\.75, min_size 30 and window 101"):
+    with pytest.raises(SettingsError, match=r"sigma is -1\.0, depth 1\.0, min_size 30, surroundings 15\.0 and window 101"):
         threshold_watershed(np.zeros((4, 4, 1), np.uint8), sigma=-1.0)

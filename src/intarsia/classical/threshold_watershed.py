@@ -34,9 +34,10 @@ def threshold_watershed(
     objects: Literal["auto", "bright", "dark"] = "auto",
     sigma: float = 0.5,
     window: int = 101,
-    level: float = 0.7,
-    own_level: float = 0.4,
-    depth: float = 0.75,
+    level: float = 0.6,
+    own_level: float = 0.45,
+    surroundings: float = 15.0,
+    depth: float = 1.0,
     min_size: int = 30,
 ) -> Array:
     """Find the objects of an image. The defaults do well on microscopy of nuclei; see `benchmarks/nuclei_classical.py`.
@@ -49,7 +50,8 @@ def threshold_watershed(
         sigma: blur before, in pixels.
         window: of the local mean, in pixels.
         level: where objects begin, as a share of the way from the background to the threshold.
-        own_level: and then of the way from the background to the upper quartile of each object; 0 leaves objects as they are.
+        own_level: and then of the way from the background around it to the upper quartile of each object; 0 leaves it as it is.
+        surroundings: how far around an object its background is looked for, the sigma of a Gaussian in pixels.
         depth: by how many pixels a peak of the distance must stand out to be an object of its own.
         min_size: objects of fewer pixels are dropped.
 
@@ -62,10 +64,10 @@ def threshold_watershed(
     from scipy.ndimage import binary_fill_holes, gaussian_filter, uniform_filter
     from skimage.filters import threshold_otsu
 
-    if min(sigma, depth, min_size) < 0 or window < 3:
+    if min(sigma, depth, min_size, surroundings) < 0 or window < 3:
         raise SettingsError(
-            f"sigma is {sigma}, depth {depth}, min_size {min_size} and window {window}; the first three cannot be negative, and "
-            "a window is 3 pixels or more."
+            f"sigma is {sigma}, depth {depth}, min_size {min_size}, surroundings {surroundings} and window {window}; none of "
+            "them can be negative, and the window is 3 pixels or more."
         )
     gray = gaussian_filter(as_gray(image), sigma, mode="nearest")
     low, high = np.percentile(gray, (0.5, 99.5))
@@ -82,9 +84,19 @@ def threshold_watershed(
         limit = background + (gray - background).std()
     ids = split_touching(binary_fill_holes(gray > background + level * (limit - background)), depth=depth, min_size=min_size)
     if own_level:
+        background = _background(gray, ids == 0, surroundings, background)
         mask = gray > background + own_level * (_heights(gray, ids) - background)
         ids = split_touching(binary_fill_holes(mask & (ids > 0)), depth=depth, min_size=min_size)
     return ids
+
+
+def _background(gray: Array, outside: BoolArray, sigma: float, otherwise: Array) -> Array:
+    """(H, W) the mean of the pixels outside all objects, weighted by a Gaussian; `otherwise` where there are none near."""
+    from scipy.ndimage import gaussian_filter
+
+    near = gaussian_filter(outside.astype(np.float32), sigma)
+    total = gaussian_filter(np.where(outside, gray, 0), sigma)
+    return np.where(near > 1e-3, total / np.maximum(near, 1e-3), otherwise)
 
 
 def _heights(gray: Array, ids: Array) -> Array:
