@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from skimage.measure import label
 
 from intarsia.classical.slic import slic
+from intarsia.core import SettingsError
 
 
 def test_a_constant_image_becomes_a_grid() -> None:
@@ -23,3 +25,8 @@ def test_channels_of_a_grey_image_may_be_permuted_and_an_edge_is_kept() -> None:
     ids = slic(gray, segments=24)
     assert np.array_equal(ids, slic(gray[..., ::-1], segments=24))
     assert not set(np.unique(ids[:, :29])) & set(np.unique(ids[:, 29:])), "no region crosses the edge"
+
+
+def test_errors() -> None:
+    with pytest.raises(SettingsError, match=r"segments is 0, compactness 10\.0"):
+        slic(np.zeros((8, 8, 3), np.uint8), segments=0)

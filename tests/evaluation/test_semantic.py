@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from intarsia.classical import OBJECTS, TWO_CLASSES
 from intarsia.core import (
     ClassSpace,
     ClassSpaceError,
@@ -87,13 +88,20 @@ def test_regions_take_the_class_of_most_of_their_truth_pixels_and_a_note_says_so
 
 
 def test_a_foreground_and_objects_of_no_class_are_matched_too() -> None:
-    two = ClassSpace.from_names(["background", "foreground"])
-    side = LabelMap(np.array([[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]], np.uint8), two)
+    side = LabelMap(np.array([[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]], np.uint8), TWO_CLASSES)
     assert compared_as_labels(side, TRUTH)[0].ids.tolist() == [[0, 0, 1, 1, 1], [0, 0, 1, 1, 0]]
     assert compared_as_labels(side, side)[2] == []
-    thing = ClassSpace.from_names(["object"], things=["object"])
-    objects = Instances.from_ids(np.array([[0, 0, 1, 1, 0], [0, 2, 1, 1, 0]]), thing, 0)
+    objects = Instances.from_ids(np.array([[0, 0, 1, 1, 0], [0, 2, 1, 1, 0]]), OBJECTS, 0)
     assert compared_as_labels(objects, TRUTH)[0].ids[:, :4].tolist() == [[0, 0, 1, 1], [0, 2, 1, 1]]
+
+
+def test_a_trained_model_of_such_names_is_not_given_the_truth() -> None:
+    """Its background and foreground are what it learnt; matched to the truth, one that inverts it would be perfect."""
+    own = ClassSpace.from_names(["background", "foreground"])
+    inverted = LabelMap(np.ones((2, 3), np.uint8), own)
+    with pytest.raises(ClassSpaceError, match="no class 'nucleus'"):
+        compared_as_labels(inverted, ZEROS)
+    assert compared_as_labels(inverted, LabelMap(ZEROS.ids, own))[0] is inverted
 
 
 def test_errors() -> None:

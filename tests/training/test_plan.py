@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from intarsia.core import Batch, Output
+from intarsia.core import Batch, Output, SettingsError
 from intarsia.losses.cross_entropy import CrossEntropyLoss
 from intarsia.recipes import Stage
 from intarsia.training.plan import Cost, choose_batch, choose_sizes, decide, fit_to_budget, measure
@@ -28,7 +28,7 @@ def test_sizes_follow_the_data(stage, sizes, fit, crop):
 
 
 @pytest.mark.parametrize(
-    ("images", "gpu", "batch"), [(1, False, 1), (4, False, 2), (12, False, 3), (367, False, 8), (367, True, 16)]
+    ("images", "gpu", "batch"), [(1, False, 1), (4, False, 2), (6, False, 2), (12, False, 3), (367, False, 8), (367, True, 16)]
 )
 def test_batch_leaves_a_few_steps_in_an_epoch(images, gpu, batch):
     assert choose_batch(images, gpu=gpu) == batch
@@ -84,3 +84,10 @@ def test_measuring_counts_all_that_a_step_takes_and_leaves_the_network_alone(mon
     assert measure(net, loss, stage, batch, batch(0), torch.device("cpu"), workers=4).step_s == 5.0
     assert alone.memory_bytes > 0
     assert torch.equal(net.weight, before)
+
+
+def test_one_value_for_a_normalisation_is_said():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.BatchNorm2d(4))
+    batch = Batch(torch.rand(1, 3, 9, 7), torch.zeros(1, 9, 7, dtype=torch.int64), ("a",), ((9, 7),))
+    with pytest.raises(SettingsError, match="1 image of 9 x 7 leave a normalisation of this network one value"):
+        measure(model, CrossEntropyLoss(ignore_id=255), Stage(lr=0.1), lambda step: batch, batch, torch.device("cpu"))

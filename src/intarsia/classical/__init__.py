@@ -9,6 +9,6 @@ The function called as its file takes an image (H, W, C) and keywords with defau
 * `SEQUENCE`: it takes frames (T, H, W, C) instead of an image, and gives (T, H, W).
 """
 
-from intarsia.classical._method import CLASSICAL, Method, MethodDescription, create_method, describe_method
+from intarsia.classical._method import CLASSICAL, OBJECTS, TWO_CLASSES, Method, MethodDescription, create_method, describe_method
 
-__all__ = ["CLASSICAL", "Method", "MethodDescription", "create_method", "describe_method"]
+__all__ = ["CLASSICAL", "OBJECTS", "TWO_CLASSES", "Method", "MethodDescription", "create_method", "describe_method"]

@@ -22,7 +22,7 @@ from intarsia.core import (
     nearest_names,
 )
 
-__all__ = ["CLASSICAL", "Method", "MethodDescription", "create_method", "describe_method"]
+__all__ = ["CLASSICAL", "OBJECTS", "TWO_CLASSES", "Method", "MethodDescription", "create_method", "describe_method"]
 
 CLASSICAL = Catalog("classical method", "intarsia.classical")
 TWO_CLASSES = ClassSpace.from_names(["background", "foreground"])

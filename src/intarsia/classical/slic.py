@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from intarsia.classical._pixels import as_unit_range
-from intarsia.core import Array
+from intarsia.core import Array, SettingsError
 
 __all__ = ["slic"]
 
@@ -34,9 +34,17 @@ def slic(image: Array, *, segments: int = 250, compactness: float = 10.0, iterat
 
     Returns:
         (H, W) int32 region numbers from 0, each region connected.
+
+    Raises:
+        SettingsError: a setting that is not larger than 0.
     """
     from skimage.segmentation import slic as segment
 
+    if segments < 1 or compactness <= 0 or iterations < 1 or sigma < 0:
+        raise SettingsError(
+            f"segments is {segments}, compactness {compactness}, iterations {iterations} and sigma {sigma}; all are larger than 0, "
+            "and sigma may be 0."
+        )
     pixels = as_unit_range(image)
     if pixels.shape[2] != 3:
         compactness = compactness / 100  # grey has the range 1, where L* has 100

@@ -46,13 +46,17 @@ def parse_auto(text: str | None, kind: type[int] | type[float], name: str) -> An
 
 
 def parse_weights(text: str | None) -> str | tuple[float, ...] | None:
-    """What was said, or numbers from "1,2.5,1"."""
-    if text is None or text in ("auto", "none"):
+    """The name of a rule, or numbers from "1,2.5,1"."""
+    from intarsia.recipes.stage import CLASS_WEIGHTS
+
+    if text is None or text in CLASS_WEIGHTS:
         return text
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise SettingsError(f"The class weights {text!r} are not understood; write auto, none, or numbers: 1,2.5,1.") from error
+        raise SettingsError(
+            f"The class weights {text!r} are not understood; write auto, median_frequency, log, none, or numbers: 1,2.5,1."
+        ) from error
 
 
 def parse_numbers(text: str | None, name: str) -> tuple[float, ...] | None:

@@ -39,7 +39,9 @@ def train(
     optimizer: Annotated[Text, typer.Option(help="adamw or sgd. [default: adamw]")] = None,
     schedule: Annotated[Text, typer.Option(help="poly, cosine or constant. [default: poly]")] = None,
     loss: Annotated[Text, typer.Option(help="Loss, by name. [default: cross_entropy_dice]")] = None,
-    class_weights: Annotated[Text, typer.Option(help="auto, none, or numbers with commas. [default: auto]")] = None,
+    class_weights: Annotated[
+        Text, typer.Option(help="auto, median_frequency, log, none, or numbers with commas. [default: auto]")
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better mIoU; 0 never. [default: 0]")
     ] = None,

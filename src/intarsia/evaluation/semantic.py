@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from intarsia.classical import OBJECTS, TWO_CLASSES
 from intarsia.core import ClassSpace, ClassSpaceError, Instances, LabelMap, Panoptic, Segmentation, SettingsError
 
 __all__ = ["compared_as_labels"]
@@ -56,17 +57,16 @@ def compared_as_labels(prediction: Segmentation, truth: Segmentation) -> tuple[L
 
 
 def _needs_matching(prediction: LabelMap, truth: LabelMap) -> bool:
-    """Regions, or a foreground of the classical methods, against a truth of other classes."""
+    """Regions, or the foreground of a classical method, against a truth of other classes. A trained model means its classes."""
     if truth.classes is None:
         return False
-    if prediction.classes is None:
-        return True
-    return prediction.classes.names == ("background", "foreground") != truth.classes.names
+    unnamed = prediction.classes is None or prediction.classes is TWO_CLASSES  # the very object: classical methods alone have it
+    return unnamed and (prediction.classes is None or prediction.classes.names != truth.classes.names)
 
 
 def _of_no_kind(objects: Instances, truth: LabelMap) -> bool:
     """Objects of classical methods, which do not say of what class, against a truth of several."""
-    return objects.classes.names == ("object",) and truth.classes is not None and len(truth.classes) > 2
+    return objects.classes is OBJECTS and truth.classes is not None and len(truth.classes) > 2
 
 
 def _matched_to_truth(regions: LabelMap, truth: LabelMap) -> LabelMap:

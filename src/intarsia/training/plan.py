@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from intarsia.core import Batch
+from intarsia.core import Batch, Output, SettingsError
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.recipes import Stage
 from intarsia.training.interrupt import TrainingStopped
@@ -95,8 +95,11 @@ def choose_sizes(stage: Stage, sizes_hw: Sequence[tuple[int, int]]) -> tuple[tup
 
 
 def choose_batch(train_images: int, *, gpu: bool) -> int:
-    """8 on a CPU and 16 on a GPU, less when that would leave fewer than four steps in an epoch."""
-    return max(1, min(GPU_BATCH if gpu else CPU_BATCH, train_images // 4)) if train_images > 4 else max(1, min(2, train_images))
+    """8 on a CPU and 16 on a GPU, less when that would leave fewer than four steps in an epoch, but two where there are two.
+
+    A single image can leave a normalisation one value, which has no variance.
+    """
+    return max(min(2, train_images), min(GPU_BATCH if gpu else CPU_BATCH, train_images // 4))
 
 
 def measure(
@@ -135,7 +138,7 @@ def measure(
             batch = training_batch(step)
         with _timed(times["step"], device), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             batch = to_device(batch, device)
-            value = total_loss(model(batch.image), batch, loss)
+            value = total_loss(_normalised(model, batch.image), batch, loss)
             optimizer.zero_grad()
             torch.autograd.backward(value)
             optimizer.step()
@@ -165,6 +168,25 @@ def smaller_batches(stage: Stage) -> Stage:
         )
     fewer = max(count for count in range(1, batch // 2 + 1) if batch % count == 0)
     return replace(stage, batch=fewer, accumulate=stage.accumulate * (batch // fewer))
+
+
+def _normalised(model: nn.Module, image: Tensor) -> Output:
+    """The network's output.
+
+    Raises:
+        SettingsError: a batch or crop so small that a normalisation has a single value, which has no variance.
+    """
+    try:
+        output: Output = model(image)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        count, _, height, width = image.shape
+        raise SettingsError(
+            f"{count} image{'s' * (count > 1)} of {height} x {width} leave a normalisation of this network one value for each "
+            "channel, which has no variance. Give a larger --batch, --imgsz or --crop."
+        ) from error
+    return output
 
 
 def fit_to_budget(stage: Stage, cost: Cost, steps: int, val_batches: int) -> Stage:
