@@ -243,15 +243,14 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def stages_of(network: str, arguments: argparse.Namespace) -> tuple[Stage, ...]:
-    """The stages that a network is trained in: from scratch, so that nothing is frozen, and on images at their own size."""
+    """The stages that a network is trained in, from scratch and on images at their own size."""
     name, _ = parse(network)
     is_paper = arguments.recipe == "paper"
     recipe: Recipe = load_recipe(PAPERS.get(name, name) if is_paper else arguments.recipe or HERE / "camvid.toml")
     given = dict(setting(text) for text in arguments.set)
     recipe = recipe.override(time_s=arguments.minutes and 60 * arguments.minutes, **given)
     return tuple(
-        replace(stage, model=stage.model if is_paper else name, encoder_weights="none", imgsz=None, frozen=())
-        for stage in recipe.stages
+        replace(stage, model=stage.model if is_paper else name, encoder_weights="none", imgsz=None) for stage in recipe.stages
     )
 
 

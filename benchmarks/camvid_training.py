@@ -116,6 +116,8 @@ class Training:
     def begin(self, stage: Stage) -> None:
         """Take these settings, with a new optimizer."""
         self.stage, self.epochs = stage, stage.epochs or 1
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and not name.startswith(stage.frozen or ("\0",)))
         self.optimizer = make_optimizer(self.model.named_parameters(), stage)
         self.optimizer.zero_grad()
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -129,7 +131,7 @@ class Training:
     def trial(self, batches: Iterator[Batch], warm_up: int, steps: int) -> float:
         """Images a second over some training steps, after which the network is as before; the optimizer is not."""
         before = copy.deepcopy(self.model.state_dict())
-        self.model.train()
+        self._train()
         for number in range(warm_up):
             self._step(next(batches), 0, number)
         self.runs.wait()
@@ -175,7 +177,8 @@ class Training:
             Diverged: the loss is not finite.
         """
         progress = self.progress
-        while progress.epoch < self.epochs:
+        patience = self.stage.patience or self.epochs
+        while progress.epoch < min(self.epochs, progress.best_epoch + patience):
             self._train_epoch(clock)
             epoch, loss = progress.epoch + 1, progress.loss / len(self.batches)
             if not math.isfinite(loss):
@@ -188,8 +191,6 @@ class Training:
                     progress.best, progress.best_epoch = miou, epoch
                     keep(self.evaluated, miou)
             progress.epoch, progress.batch, progress.loss = epoch, 0, 0.0
-            if self.stage.patience and epoch - progress.best_epoch >= self.stage.patience:
-                progress.epoch = self.epochs
             if self._is_overdue:
                 self.save()
         self.save()
@@ -197,7 +198,7 @@ class Training:
     def _train_epoch(self, clock: Clock) -> None:
         """What is left of the epoch; nothing where it only waits for its validation."""
         progress, accumulate = self.progress, self.stage.accumulate
-        self.model.train()
+        self._train()
         started = time.perf_counter()
         for number, batch in enumerate(self.batches.of_epoch(progress.epoch, progress.batch), progress.batch):
             self._step(batch, progress.epoch, number)
@@ -212,6 +213,12 @@ class Training:
         self.runs.wait()
         progress.training_s += time.perf_counter() - started
         self._take_sum()
+
+    def _train(self) -> None:
+        """Training mode, in which what is frozen keeps its running statistics too."""
+        for name, module in self.model.train().named_modules():
+            if any(name.startswith(prefix.rstrip(".")) for prefix in self.stage.frozen):
+                module.eval()
 
     def _step(self, batch: Batch, epoch: int, number: int) -> None:
         """One batch, and after `accumulate` of them a step of the optimizer."""

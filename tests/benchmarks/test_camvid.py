@@ -14,6 +14,7 @@ from intarsia.data.datasets.camvid import CamVid
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.data.transforms import Augmentation
 from intarsia.inference import read_model
+from intarsia.models import create_model
 from intarsia.training.loaders import FittedSamples, SegmentationData
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -122,6 +123,15 @@ def test_other_settings_do_not_go_on_with_what_was_saved(bench):
     assert rows[NETWORK]["epochs"] == 2
     assert rows[NETWORK]["stages"][0]["batch"] == 2
     assert bench(NETWORK) == rows  # nothing to do
+
+
+def test_what_is_frozen_stays(bench, tmp_path):
+    bench(f"{NETWORK} --set epochs=2 --set batch=2 --set 'frozen=[\"down.\"]'")
+    torch.manual_seed(0)
+    before = create_model("unet", num_classes=11, width=4, depth=2).state_dict()
+    model, _ = read_model(next(tmp_path.rglob("best.safetensors")))
+    changed = {key.split(".")[0] for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert changed == {"up", "enlarge", "score"}
 
 
 def test_a_time_budget_chooses_the_epochs(bench, monkeypatch):
