@@ -2,10 +2,10 @@
 
     python benchmarks/losses.py [--device cuda] [--out benchmarks/results/losses.json]
 
-Both get the same logits and label, in turn and in either order, again and again; a row shows the median time of each and the median of the ratios of
-neighbouring runs, which other work on the machine disturbs little. On the CPU it is processor time of one thread, elsewhere time
-until the device is done. "value" compares the two losses where they are defined alike. The ratio must be at least 1 in every row,
-and for Lovász-softmax with 19 classes present at least 1.5 on a CPU and 3 on a GPU.
+Both get the same logits and label, in turn and in either order, again and again; a row shows the median time of each and the
+median of the ratios of neighbouring runs, which other work on the machine disturbs little. On the CPU it is processor time of one
+thread, elsewhere time until the device is done. "value" compares the two losses where they are defined alike. The ratio must be
+at least 1 in every row, and for Lovász-softmax with 19 classes present at least 1.5 on a CPU and 3 on a GPU.
 
 Where the definitions differ: ours takes both classes of a single logit for Dice, Jaccard and Tversky, theirs the one; their focal
 loss of several classes asks a sigmoid of each; their focal Tversky takes the power of the mean over classes; their Dice, Jaccard

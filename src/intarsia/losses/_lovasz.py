@@ -26,9 +26,12 @@ def lovasz_of_present(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     """
     present = truth.any(2)
     rows = present.flatten().nonzero().squeeze(1)  # the one place where a step waits for a GPU: it spares sorting absent classes
-    parts = (errors.detach(), truth, valid.unsqueeze(1).expand_as(truth))
-    weights = torch.zeros_like(errors).flatten(0, 1)
-    weights[rows] = lovasz_weights(*(part.flatten(0, 1)[rows] for part in parts))
+    parts = [part.flatten(0, 1) for part in (errors.detach(), truth, valid.unsqueeze(1).expand_as(truth))]
+    if len(rows) == present.numel():
+        weights = lovasz_weights(*parts)
+    else:
+        weights = torch.zeros_like(parts[0])
+        weights[rows] = lovasz_weights(*(part[rows] for part in parts))
     each = (errors * weights.view_as(errors)).sum(2).sum(1) / present.sum(1).clamp(min=1)
     return mean_over(each, present.any(1))
 
@@ -55,14 +58,16 @@ def lovasz_weights(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     Returns:
         (R, P), of the dtype of `errors`, without a gradient.
     """
-    errors = errors.detach()
-    order = _order(torch.where(valid, -errors, torch.inf))
+    # In place wherever possible: on a CPU, new memory takes longer than the arithmetic.
+    order = _order(errors.detach().neg().masked_fill_(~valid, torch.inf))
     found = (truth & valid).gather(1, order)
     first = found.cumsum(1, dtype=torch.int32).to(errors.dtype)  # a sum of integers is deterministic on CUDA too
     whole = first[:, -1:].clamp(min=NEARLY_ZERO)  # so that in a row without truth the first pixel weighs 1
-    union = torch.arange(1, errors.shape[1] + 1, device=errors.device, dtype=errors.dtype) - first + whole
-    weight = torch.where(found, 1.0, (whole - first) / (union - 1 + NEARLY_ZERO)) / union
-    return torch.empty_like(errors).scatter_(1, order, weight).where(valid, 0)
+    union = torch.arange(1, errors.shape[1] + 1, device=errors.device, dtype=errors.dtype) - first
+    union += whole
+    missing = first.neg_().add_(whole)
+    weight = missing.div_((union - 1).add_(NEARLY_ZERO)).masked_fill_(found, 1).div_(union)
+    return torch.empty_like(weight).scatter_(1, order, weight).masked_fill_(~valid, 0)
 
 
 def _order(keys: Tensor) -> Tensor:
