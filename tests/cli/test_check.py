@@ -152,6 +152,33 @@ def one_class(root: Path) -> None:
     paint(root, np.zeros_like)
 
 
+def a_val_of_one_class(root: Path) -> None:
+    declare(root, 'classes = ["sky", "road", "car"]')
+    paint(root, np.zeros_like, ["val/x", "val/y"])
+
+
+def rows_of(ids: np.ndarray, *rows: int) -> np.ndarray:
+    """As many rows of 0, 1 and 255."""
+    return np.broadcast_to(np.repeat([0, 1, 255], rows).astype(np.uint8)[:, None], ids.shape)
+
+
+def most_is_255(root: Path) -> None:
+    """In train; nobody declared it."""
+    paint(root, lambda ids: rows_of(ids, 6, 2, 16), NAMES[:6])
+    paint(root, lambda ids: rows_of(ids, 12, 12, 0), NAMES[6:])
+
+
+def most_of_val_is_ignored(root: Path) -> None:
+    declare(root, 'classes = ["sky", "road"]\nignore = [255]')
+    paint(root, lambda ids: rows_of(ids, 12, 12, 0))
+    paint(root, lambda ids: rows_of(ids, 1, 0, 23), ["val/x"])
+    paint(root, lambda ids: rows_of(ids, 0, 1, 23), ["val/y"])
+
+
+def no_val(root: Path) -> None:
+    declare(root, "[split]\ntest = ['val/x', 'val/y']")
+
+
 def a_missing_mask(root: Path) -> None:
     mask_of(root, "train/a").unlink()
 
@@ -241,10 +268,39 @@ ERRORS = [
     (binary_masks, "binary_masks", ["All 8 masks hold only 0 (66.7 %) and 255 (33.3 %)", "would score 100 %", "values = [255]"]),
     (one_binary_mask_among_ids, "binary_masks", ["1 mask of 8 holds 0 and 255 only", "train/d.png", "values = [1, 255]"]),
     (binary_masks_of_three_names, "binary_masks", ["The declared classes (sky, road, car) do not claim it"]),
-    (binary_masks_that_are_ignored, "binary_masks", ["(background, cell) do not claim it", "in the place of `classes` in"]),
+    (
+        binary_masks_that_are_ignored,
+        "binary_masks",
+        ["(background, cell) do not claim it", "intarsia.toml ignores 255. Probably", "ignore = []"],
+    ),
     (binary_masks_of_one_name, "one_class", ["declares one class, 'disc'", '{ name = "disc", values = [255]']),
     (an_ignored_mask, "all_ignored", ["1 mask of 8 has no pixel left", "they hold nothing but 255: ", "train/e.png"]),
     (one_class, "one_class", ["All 8 masks together show one class, 'sky'", "any model would score 100 %"]),
+    (
+        a_val_of_one_class,
+        "one_class",
+        ["The masks of val show one class, 'sky', and 0.0 % of their", "Move images that show other classes into val"],
+    ),
+    (
+        most_is_255,
+        "mostly_ignored",
+        [
+            "Only 33.3 % of the pixels of train have a class",
+            "255 (66.7 %)",
+            "If 255 means a class, name it. Say it in",
+        ],
+    ),
+    (
+        most_of_val_is_ignored,
+        "mostly_ignored",
+        [
+            "Only 4.2 % of the pixels of val have",
+            "ignored: 255 (95.8 %)",
+            "`classes`, `ignore` and `ignore_id` in",
+            "ignore = []",
+        ],
+    ),
+    (no_val, "no_split", ["There is no val: `train` needs images", "Move some of train into val"]),
     (a_missing_mask, "missing_mask", ["1 of 6 images in", "have no mask: a."]),
     (a_missing_image, "missing_image", ["1 of 2 masks in", "have no image: y."]),
     (a_truncated_image, "unreadable", ["train/a.png cannot be decoded", "cut off, damaged"]),
@@ -309,13 +365,15 @@ def bits_16(root: Path) -> None:
     write_image(image_of(root, "train/a"), picture(0).astype(np.uint16) * 257)
 
 
-def no_val(root: Path) -> None:
-    declare(root, "[split]\ntest = ['val/x', 'val/y']")
+def no_train(root: Path) -> None:
+    for kind in ("images", "masks"):
+        shutil.rmtree(root / kind / "train")
+        (root / kind / "val").rename(root / kind / "test")
 
 
 WARNINGS = [
     (absent_from_val, "absent_class", ["The class 'car' occurs nowhere in val, so no score can say how well it is found"]),
-    (rare, "rare_class", ["sign (0.022 %)", "--class-weights "]),
+    (rare, "rare_class", ["sign (0.022 %)", "To balance them: --class-weights ", "default loss counts every class alike"]),
     (
         brighter_copy,
         "near_duplicates",
@@ -325,7 +383,7 @@ WARNINGS = [
     (two_sizes, "mixed_sizes", ["The images have 2 sizes, from 24 x 32 to 48 x 64 (height x width)"]),
     (grey_among_colour, "mixed_channels", ["3 in 7", "1 in 1", "Grey is repeated"]),
     (bits_16, "mixed_depths", ["uint8 in 7", "uint16 in 1"]),
-    (no_val, "no_split", ["There is no val"]),
+    (no_train, "no_split", ["There is no train, so these data are for evaluation only"]),
 ]
 
 
@@ -402,6 +460,27 @@ def test_fix_does_not_touch_a_declaration_that_is_there(good: Path) -> None:
     assert open_dataset(good).classes.names == ("background", "cell")
 
 
+def test_what_is_mostly_ignored_is_declared_by_the_block(good: Path) -> None:
+    most_is_255(good)
+    assert check(good, "--fix")[0] == 0
+    data = open_dataset(good)
+    assert data.classes.names == ("background", "foreground", "class_255")
+    assert np.unique(data.read("train/c").truth.ids, return_counts=True)[1].tolist() == [6 * 32, 2 * 32, 16 * 32]
+
+
+def test_the_block_replaces_an_ignore_that_stands_there(good: Path) -> None:
+    most_of_val_is_ignored(good)
+    (found,) = intarsia.check(good).errors
+    declare(good, found.fix)
+    assert (check(good)[0], open_dataset(good).classes.names) == (0, ("sky", "road", "class_255"))
+
+
+def test_half_of_the_pixels_is_enough(good: Path) -> None:
+    declare(good, 'classes = ["sky", "road"]')
+    paint(good, lambda ids: rows_of(ids, 6, 6, 12))
+    assert intarsia.check(good).findings == ()
+
+
 def test_declared_binary_masks_are_fine(good: Path) -> None:
     binary_masks(good)
     names_in_yaml(good, "background, cell")
@@ -475,6 +554,11 @@ def test_any_data_set_is_checked() -> None:
     ]
     assert [f.code for f in found.findings][2:] == ["same_picture"]
     assert found.notes == ("in memory",)
+
+
+def test_a_split_is_not_missed_where_there_is_nothing(good: Path) -> None:
+    no_images(good)
+    assert [finding.code for finding in intarsia.check(good).findings] == ["layout"]
 
 
 def test_wrong_usage_is_no_finding(tmp_path: Path) -> None:

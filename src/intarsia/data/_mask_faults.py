@@ -9,7 +9,7 @@ from dataclasses import replace
 from intarsia.core import ClassSpace, ClassSpaceError, SegmentationClass, default_color
 from intarsia.core.class_space import Source
 from intarsia.data._findings import Finding, listed, plural, share
-from intarsia.data.datasets._declared import TOML, classes_block
+from intarsia.data.datasets._declared import TOML, block_for, where_to_say
 from intarsia.data.datasets._faults import Fault
 from intarsia.data.datasets._inferred import classes_of_colors
 from intarsia.data.datasets._looks import Look, areas_of, shown, unclaimed, unpack
@@ -38,8 +38,8 @@ def find_in_values(survey: Survey, looks: Sequence[Look], classes: ClassSpace) -
     for code, message, concerned, space in claims:
         files = [look.path for look in concerned]
         offers = suggested is not None and space is not None
-        block = classes_block(suggested) if suggested is not None and offers else None
-        found.append(Finding.error(code, f"{message} {_where(survey)}" if offers else message, files, block))
+        block = block_for(suggested, survey.root / TOML) if suggested is not None and offers else None
+        found.append(Finding.error(code, f"{message} {where_to_say(survey.root / TOML)}" if offers else message, files, block))
     return found, suggested
 
 
@@ -53,13 +53,8 @@ def find_in_faults(survey: Survey, looks: Sequence[Look], faults: Sequence[Fault
         space = ClassSpace((SegmentationClass("background", default_color(0), (0,)), kept))
     if space is None or space.names[0] == space.names[1] or not _reads_all(space, looks):
         return [Finding.error(fault.code, fault.message, fault.files) for fault in faults], None
-    block = classes_block(space)
-    return [Finding.error(f.code, f"{f.message} {_where(survey)}", f.files, block) for f in faults], space
-
-
-def _where(survey: Survey) -> str:
-    file = survey.root / TOML
-    return f"Put this in the place of `classes` in {file}:" if file.is_file() else f"Say it in {file} (`--fix` writes it):"
+    block = block_for(space, survey.root / TOML)
+    return [Finding.error(f.code, f"{f.message} {where_to_say(survey.root / TOML)}", f.files, block) for f in faults], space
 
 
 def _binary(survey: Survey, looks: Sequence[Look], classes: ClassSpace) -> Claim | None:
@@ -91,7 +86,7 @@ def _binary(survey: Survey, looks: Sequence[Look], classes: ClassSpace) -> Claim
         )
     else:
         begin = (
-            f"{_some(looks, looks)} only {_values(total, looks[0])}, and nothing says what 255 means. Probably 0 is the "
+            f"{_some(looks, looks)} only {_values(total, looks[0])}, and {_about_255(survey)}. Probably 0 is the "
             "background and 255 the object."
         )
     declared = (
@@ -99,6 +94,12 @@ def _binary(survey: Survey, looks: Sequence[Look], classes: ClassSpace) -> Claim
     )
     trap = " As 255 usually means 'ignore', the objects would be ignored, and a model that finds nothing would score 100 %."
     return "binary_masks", begin + declared + trap, concerned, space
+
+
+def _about_255(survey: Survey) -> str:
+    if survey.declared is None or 255 not in survey.declared.ignore_sources:
+        return "nothing says what 255 means"
+    return f"{survey.root / TOML if (survey.root / TOML).is_file() else 'the declaration'} ignores 255"
 
 
 def _colors(survey: Survey, looks: Sequence[Look], classes: ClassSpace) -> list[Claim]:

@@ -39,11 +39,7 @@ def find_in_classes(glances: Sequence[Glance], classes: ClassSpace) -> list[Find
         if glance.areas is not None and glance.split in areas:
             areas[glance.split] += glance.areas
     train, val = areas["train"][:-1], areas["val"][:-1]
-    found = [
-        Finding.warning("no_split", f"There is no {split}: `train` needs images for training and for validation.")
-        for split in ("train", "val")
-        if not any(glance.split == split for glance in glances)
-    ]
+    found = _no_split({glance.split for glance in glances})
     if not train.any():
         return found
     absent = {
@@ -64,6 +60,19 @@ def find_in_classes(glances: Sequence[Glance], classes: ClassSpace) -> list[Find
     return [*found, *_rare(train, classes)]
 
 
+def _no_split(splits: set[str]) -> list[Finding]:
+    """What `train` would refuse; data without train may be meant for evaluation alone."""
+    if not splits:
+        return []
+    need = "`train` needs images for training and for validation"
+    if "train" not in splits:
+        return [Finding.warning("no_split", f"There is no train, so these data are for evaluation only: {need}.")]
+    if "val" not in splits:
+        advice = "Move some of train into val, in a folder by [split] in intarsia.toml"
+        return [Finding.error("no_split", f"There is no val: {need}. {advice}.")]
+    return []
+
+
 def _rare(train: Array, classes: ClassSpace) -> list[Finding]:
     rare = [i for i in np.flatnonzero(train) if train[i] < RARE * train.sum()]
     if not rare:
@@ -74,8 +83,8 @@ def _rare(train: Array, classes: ClassSpace) -> list[Finding]:
         Finding.warning(
             "rare_class",
             f"{'A class has' if len(rare) == 1 else 'Classes have'} less than 0.1 % of the labelled pixels of train: {names}. A "
-            f"network learns to leave out what costs so little. Balancing weights: --class-weights {weights}, which is what "
-            "--class-weights auto, the default, chooses.",
+            f"network learns to leave out what costs so little. To balance them: --class-weights {weights}. The default loss "
+            "counts every class alike and takes no weights of its own accord.",
         )
     ]
 

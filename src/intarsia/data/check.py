@@ -21,6 +21,7 @@ from intarsia.data._glances import Glance, glance_at_folder, glance_at_samples
 from intarsia.data._mask_faults import find_in_faults, find_in_values
 from intarsia.data._pair_faults import find_in_areas, find_in_files
 from intarsia.data._split_faults import find_in_classes, find_in_pictures
+from intarsia.data._unscored import find_unscored
 from intarsia.data.datasets import DATASETS, find_dataset, open_dataset
 from intarsia.data.datasets._declared import TOML, classes_block
 from intarsia.data.datasets._faults import FaultyFolder
@@ -142,6 +143,8 @@ def _check_samples(dataset: Dataset, progress: Progress | None) -> Check:
     glances = glance_at_samples(dataset, threads=threads, progress=progress)
     findings = [*find_in_files(glances), *find_in_areas(glances, dataset.classes), *find_in_pictures(glances)]
     findings += find_in_classes(glances, dataset.classes)
+    if dataset.task == "semantic":
+        findings += find_unscored(glances, dataset.classes)[0]
     counts = {split: len(keys) for split, keys in dataset.splits.items()}
     return Check(dataset.name, counts, dataset.classes, tuple(dataset.notes), _errors_first(findings))
 
@@ -171,6 +174,8 @@ def _check_folder(survey: Survey, progress: Progress | None) -> Check:
                 findings += find_in_areas(glances, classes)
             if not of_values:
                 findings += find_in_classes(glances, classes)
+                unscored, suggested = find_unscored(glances, classes, survey.root / TOML)
+                findings += unscored
     findings += find_in_pictures(glances)
     counts = {split: len(keys) for split, keys in survey.splits.items()}
     return Check(survey.name, counts, classes, tuple(notes), _errors_first(findings), suggested, survey.root / TOML)

@@ -12,6 +12,7 @@ import numpy as np
 from intarsia.core import Array, ClassSpace, DataError, Dataset, Instances, LabelMap, MultiLabel, Panoptic, Segmentation
 
 __all__ = [
+    "LEAST_SCORED",
     "ClassCounts",
     "ImageStatistics",
     "auto_class_weights",
@@ -22,6 +23,9 @@ __all__ = [
     "log_class_weights",
     "median_frequency_weights",
 ]
+
+LEAST_SCORED = 0.5
+"""Share of the pixels of a split that must have a truth for a score of it to mean anything."""
 
 
 class ClassCounts(NamedTuple):

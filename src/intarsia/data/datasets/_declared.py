@@ -18,12 +18,14 @@ from intarsia.data.formats._files import write_bytes
 __all__ = [
     "TOML",
     "YAML",
+    "block_for",
     "classes_block",
     "classes_from",
     "last_class_wins",
     "read_classes",
     "read_toml",
     "read_yaml",
+    "where_to_say",
     "write_classes",
     "yaml_classes",
 ]
@@ -66,6 +68,19 @@ def classes_block(classes: ClassSpace) -> str:
     lines = [] if classes.ignore_id == usual else [f"ignore_id = {classes.ignore_id}"]
     lines += [f"ignore = {_list(plain['ignore'])}"] if plain["ignore"] else []
     return "\n".join([*lines, "classes = [", *rows, "]"]) + "\n"
+
+
+def block_for(classes: ClassSpace, toml: Path) -> str:
+    """`classes_block` that overrules an `ignore` which stands in `toml`, also by an empty one."""
+    block = classes_block(classes)
+    overrules = not classes.ignore_sources and toml.is_file() and "ignore" in read_toml(toml)
+    return f"ignore = []\n{block}" if overrules else block
+
+
+def where_to_say(toml: Path) -> str:
+    """Where such a block belongs, in a sentence that it ends."""
+    replaced = "`classes`, `ignore` and `ignore_id`"
+    return f"Put this in the place of {replaced} in {toml}:" if toml.is_file() else f"Say it in {toml} (`--fix` writes it):"
 
 
 def _list(values: Sequence[Any]) -> str:
