@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from intarsia.core import DataError
@@ -29,6 +31,18 @@ def test_files_that_do_not_pair_are_named(folder):
 
 def test_two_single_files_belong_together(folder):
     assert files_of_both(folder / "a/x.png", folder / "b/w.png") == ({"w": folder / "a/x.png"}, {"w": folder / "b/w.png"})
+
+
+def test_an_accent_is_the_same_in_other_bytes(tmp_path):
+    one, two = (unicodedata.normalize(form, "Zürich") for form in ("NFC", "NFD"))
+    assert one != two
+    for side, name in (("guess", one), ("truth", two)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / f"{name}.png").touch()
+    files, true_files = files_of_both(tmp_path / "guess", tmp_path / "truth")
+    assert paired_names(files, true_files, tmp_path, tmp_path) == [one]
+    assert true_files[one].name == f"{two}.png", "the file keeps its own name"
+    assert files_by_name(true_files[one]).keys() == {one}
 
 
 def test_annotators(folder):

@@ -1,6 +1,7 @@
 """Files as other tools write them (Pillow, JSON), scored; values by hand or by the metric's own test."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from intarsia.core import ClassSpace, DataError, Instances, LabelMap, Panoptic, Segment, SettingsError
 from intarsia.data.formats.coco import write_coco
 from intarsia.data.formats.coco_panoptic import write_coco_panoptic
+from intarsia.evaluation import ScoreRefused
 from intarsia.evaluation.score import score_files
 
 NAMES = ["background", "cat", "dog"]
@@ -82,12 +84,70 @@ def test_files_of_our_own_say_their_classes(tmp_path):
     assert [scores.of("recall", name) for name in ("cat", "dog")] == [1, 0], "matched by name"
 
 
-def test_a_score_that_means_little_says_so(tmp_path):
-    save(tmp_path / "truth/a.png", [[0, 255, 255, 255]])
+@pytest.mark.parametrize(
+    ("truth", "guess", "words"),
+    [
+        ([[0, 1, 255, 255, 255]], [[0, 1, 1, 1, 1]], r"Only 40\.0% of the pixels of .*truth can be scored.*`--ignore ID`"),
+        ([[3, 3, 3, 3]], [[3, 3, 3, 1]], "All 4 scored pixels of .*truth are '3' in the truth, one of the 2 classes"),
+        ([[0, 0, 0]], [[0, 0, 0]], "are '0' in the truth, the only class"),
+    ],
+)
+def test_a_score_that_means_nothing_is_refused_and_given_with_a_note_when_asked_for(tmp_path, truth, guess, words):
+    save(tmp_path / "truth/a.png", truth)
+    save(tmp_path / "guess/a.png", guess)
+    with pytest.raises(ScoreRefused, match=words + ".*`intarsia score ... --allow-partial`") as refused:
+        score(tmp_path)
+    assert refused.value.to_dict()["dataset"] == str(tmp_path / "truth")
+    assert "Probably it is the object" not in str(refused.value)
+    assert score(tmp_path, allow_partial=True).notes[-1] in str(refused.value)
+
+
+def test_half_of_the_pixels_is_enough(tmp_path):
+    save(tmp_path / "truth/a.png", [[0, 1, 255, 255]])
     save(tmp_path / "guess/a.png", [[0, 1, 1, 1]])
-    notes = score(tmp_path).notes
-    assert "That is less than half" in notes[2]
-    assert "All of them are '0' in the truth" in notes[3]
+    assert score(tmp_path).scores["confusion"]["miou"] == 1
+
+
+def test_nothing_scored_is_refused_whatever_is_allowed(tmp_path):
+    save(tmp_path / "truth/a.png", [[255, 255]])
+    save(tmp_path / "guess/a.png", [[0, 1]])
+    with pytest.raises(ScoreRefused, match="Not one pixel"):
+        score(tmp_path, allow_partial=True)
+
+
+@pytest.mark.parametrize("inside", [0, 1])
+def test_an_object_of_255_is_not_taken_as_ignored_in_silence(tmp_path, inside):
+    """Of 4 pixels of the object the prediction has none, or 3 called 1."""
+    save(tmp_path / "truth/a.png", [[0, 0, 0, 0, 255, 255, 255, 255]])
+    save(tmp_path / "guess/a.png", [[0, 0, 0, 0, 0, inside, inside, inside]])
+    with pytest.raises(ScoreRefused, match=r"0 and 255 only, and 255 was taken .* the object: then say `--ignore none`"):
+        score(tmp_path)
+    with pytest.raises(ScoreRefused, match="then say `--ignore none`"):
+        score(tmp_path, classes=["ground", "cell"])
+    scores = score(tmp_path, ignore="none", classes=["ground", "cell"]).scores["confusion"]
+    assert scores.of("iou", "cell") == pytest.approx(3 / 4 * inside)
+    unnamed = score(tmp_path, ignore="none").scores["confusion"]
+    assert unnamed.columns == ("0", "1 or 255" if inside else "255")
+    assert unnamed["miou"] == scores["miou"]
+
+
+def test_an_object_of_255_against_files_of_our_own(tmp_path):
+    classes = ClassSpace.from_names(["ground", "cell"])
+    save(tmp_path / "truth/a.png", [[0, 0, 255, 255]])
+    LabelMap(np.array([[0, 0, 0, 1]], np.uint8), classes).save(tmp_path / "guess/a.png")
+    with pytest.raises(ScoreRefused, match="the object: then say `--ignore none`"):
+        score(tmp_path)
+    assert score(tmp_path, ignore="none").scores["confusion"].of("iou", "cell") == 1 / 2
+    LabelMap(np.array([[0, 255, 255, 255]], np.uint8), classes).save(tmp_path / "truth/a.png")
+    with pytest.raises(ScoreRefused) as refused:
+        score(tmp_path)
+    assert "Probably it is the object" not in str(refused.value), "our own files say that 255 is void"
+
+
+def test_0_and_255_against_0_and_1(tmp_path):
+    save(tmp_path / "truth/a.png", [[0, 0, 1, 1]])
+    save(tmp_path / "guess/a.png", [[0, 0, 0, 255]])
+    assert score(tmp_path).scores["confusion"].of("iou", "1 or 255") == 1 / 2
 
 
 def test_files_that_do_not_pair_are_named(masks):
@@ -122,6 +182,9 @@ def test_a_value_of_void_among_object_numbers(objects):
     assert done.scores["mean_precision"]["precision_at_50"] == pytest.approx(1 / 2), "what lies on void is not invented"
     save(objects / "truth/a.png", [[1, 1, 1, 1, 1, 0, 2, 254, 255, 255]], np.uint8)
     assert not any("255" in note for note in score(objects, "instance").notes), "254 objects come before it"
+    save(objects / "truth/a.png", [[1, 1, 1, 1, 1, 0, 2, 2, 255, 255]], np.uint8)
+    done = score(objects, "instance", ignore="none")
+    assert done.scores["mean_precision"]["precision_at_50"] == pytest.approx(2 / 3)
 
 
 def test_coco_instances_on_either_side(objects):
@@ -139,6 +202,14 @@ def test_coco_instances_on_either_side(objects):
         score_files(objects / "guess", path, "instance")
     with pytest.raises(SettingsError, match="--ignore 5 is for files of object numbers by other tools"):
         score_files(objects / "results.json", path, "instance", ignore=5)
+
+
+def test_names_in_coco_files_pair_whatever_the_bytes_of_an_accent(tmp_path):
+    ids, classes = np.array([[1, 1, 0, 2]], np.uint16), ClassSpace.from_names(["cell"], things=["cell"])
+    save(tmp_path / "guess" / f"{unicodedata.normalize('NFC', 'Zürich')}.png", ids, np.uint16)
+    name = f"{unicodedata.normalize('NFD', 'Zürich')}.jpg"
+    path = write_coco(tmp_path / "truth.json", {name: Instances.from_ids(ids, classes, 0)}, classes)
+    assert score_files(tmp_path / "guess", path, "instance").scores["aji"]["aji"] == 1
 
 
 def test_coco_panoptic_and_ours(tmp_path):

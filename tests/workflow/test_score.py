@@ -9,6 +9,7 @@ from rich.console import Console
 
 import intarsia
 from intarsia.cli import score as command
+from intarsia.cli.app import main
 from intarsia.core import SettingsError
 from intarsia.workflow.score import class_names
 
@@ -56,6 +57,36 @@ def test_tables_and_json(masks, capsys, monkeypatch):
     shown = run(capsys, monkeypatch, masks / "guess", masks / "truth", task="instance")
     assert "coco_mask_ap" in shown
     assert "note: The predictions carry no scores" in shown
+
+
+def test_the_command_line_refuses_with_exit_code_2_and_no_number_that_looks_like_a_score(tmp_path, monkeypatch, capsys):
+    for side, inside in (("truth", 255), ("guess", 0)):
+        (tmp_path / side).mkdir()
+        Image.fromarray(np.array([[0, 0, inside, 0]], np.uint8)).save(tmp_path / side / "a.png")
+
+    def typed(*options):
+        monkeypatch.setattr(sys, "argv", ["intarsia", "score", str(tmp_path / "guess"), str(tmp_path / "truth"), *options])
+        try:
+            main()
+        except SystemExit as ended:
+            return ended.code or 0, *capsys.readouterr()
+
+    code, said, complaint = typed()
+    assert (code, said) == (2, "")
+    assert complaint.startswith("error: No score is given. All 3 scored pixels")
+    assert "`--ignore none`" in complaint
+    code, said, complaint = typed("--json")
+    assert code == 2
+    assert json.loads(said)["refused"] in complaint
+    code, said, _ = typed("--json", "--allow-partial")
+    assert code == 0
+    assert json.loads(said)["notes"][-1].startswith("All 3 scored pixels")
+    code, said, _ = typed("--json", "--ignore", "none")
+    assert code == 0
+    assert json.loads(said)["scores"]["confusion"]["miou"] == pytest.approx(3 / 4 / 2)
+    code, _, complaint = typed("--ignore", "nothing")
+    assert code == 2
+    assert "The value to ignore is 'nothing'; say a number, or none" in complaint
 
 
 def test_without_torch_and_quick_to_import(masks):

@@ -32,14 +32,26 @@ def score(
         str | None, typer.Option(help="Names of the ids 0, 1 ...: a,b,c or a text file. Else the ids seen.")
     ] = None,
     ignore: Annotated[
-        int | None, typer.Option(help="Value of pixels without truth. Else 255, where it occurs in the truth only.")
+        str | None, typer.Option(help="Value of pixels without truth, or none. Else 255, where it occurs in the truth only.")
     ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score even mostly ignored pixels or a single class, with a note.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Score files against the truth, whatever made them: IoU, AP, panoptic quality, region scores, with intervals."""
+    """Score files against the truth, whatever made them: IoU, AP, panoptic quality, region scores, with intervals.
+
+    A score of masks that would not mean what it seems to (most pixels ignored, a single class) is refused with exit code 2.
+    """
+    from intarsia.evaluation import ScoreRefused
     from intarsia.workflow.score import score as run
 
-    scores = run(predictions, truth, cast("Task", task), classes=classes, ignore=ignore)
+    try:
+        scores = run(predictions, truth, cast("Task", task), classes=classes, ignore=ignore, allow_partial=allow_partial)
+    except ScoreRefused as refused:
+        if as_json:
+            typer.echo(json.dumps(refused.to_dict(), indent=2))
+        raise
     if as_json:
         typer.echo(json.dumps(scores.to_dict(), indent=2, allow_nan=False))
         return

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from intarsia.core import DataError
 from intarsia.data.formats import IMAGE_SUFFIXES
 
-__all__ = ["annotators_by_name", "files_by_name", "files_of_both", "paired_names"]
+__all__ = ["annotators_by_name", "files_by_name", "files_of_both", "name_of", "paired_names"]
 
 SHOWN = 8
+
+
+def name_of(inside: Path) -> str:
+    """The name that pairs a file: its path within the folder without ending.
+
+    An accent is part of its letter or, in names from a Mac, a sign of its own: the same name in other bytes.
+    """
+    return unicodedata.normalize("NFC", inside.with_suffix("").as_posix())
 
 
 def files_by_name(root: Path) -> dict[str, Path]:
@@ -21,7 +30,7 @@ def files_by_name(root: Path) -> dict[str, Path]:
         DataError: there is no such path or no mask file, or two files of one name.
     """
     if root.is_file():
-        return {root.stem: root}
+        return {name_of(Path(root.name)): root}
     if not root.is_dir():
         raise DataError(f"There is no file or folder {root}.")
     found: dict[str, Path] = {}
@@ -29,7 +38,7 @@ def files_by_name(root: Path) -> dict[str, Path]:
         inside = path.relative_to(root)
         if path.suffix.lower() not in IMAGE_SUFFIXES or any(part.startswith(".") for part in inside.parts):
             continue
-        name = inside.with_suffix("").as_posix()
+        name = name_of(inside)
         if name in found:
             raise DataError(f"{root} holds {found[name].name} and {path.name}; of files with one name only one can be meant.")
         found[name] = path
@@ -41,7 +50,7 @@ def files_by_name(root: Path) -> dict[str, Path]:
 def files_of_both(predictions: Path, truth: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """The files of predictions and truth by name; a single file of each belongs together whatever their names."""
     files, true_files = files_by_name(predictions), files_by_name(truth)
-    return ({truth.stem: predictions} if predictions.is_file() and truth.is_file() else files), true_files
+    return (dict.fromkeys(true_files, predictions) if predictions.is_file() and truth.is_file() else files), true_files
 
 
 def paired_names(predictions: Iterable[str], truths: Iterable[str], predictions_at: Path, truths_at: Path) -> list[str]:

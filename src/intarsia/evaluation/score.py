@@ -13,13 +13,13 @@ import numpy as np
 from intarsia.core import ClassSpace, LabelMap, SettingsError, Task, nearest_names
 from intarsia.data.formats import read_mask, read_mask_values
 from intarsia.evaluation.file_pairs import annotators_by_name, files_of_both, paired_names
-from intarsia.evaluation.refusal import LEAST_SCORED
-from intarsia.evaluation.score_classes import Values, ids_of, ignored_value, label_classes
+from intarsia.evaluation.refusal import check_meaning
+from intarsia.evaluation.score_classes import USUAL_VOID, Ignored, Values, ids_of, ignored_value, label_classes
 from intarsia.evaluation.score_objects import open_instances, open_panoptic
 from intarsia.metrics import Intervals, RowScores, bootstrap
 from intarsia.metrics.aji import AjiEvidence, observe_aji, score_aji, score_shares
 from intarsia.metrics.coco_ap import CocoApEvidence, coco_ap_of_draws, observe_coco_ap, score_coco_ap
-from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_tallies
+from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion, score_tallies
 from intarsia.metrics.mean_precision import MeanPrecisionEvidence, observe_mean_precision, score_precisions
 from intarsia.metrics.panoptic_quality import (
     PanopticEvidence,
@@ -35,6 +35,13 @@ __all__ = ["FileScores", "score_files"]
 
 RANKED_SAMPLES = 200
 """Resamples of scores for each of which the objects are ranked again, which takes its time."""
+
+REMEDY = "`--ignore ID` (ignore=ID) says which value is, `--ignore none` (ignore='none') that none is."
+
+BINARY = (
+    "The truth holds 0 and 255 only, and 255 was taken as the value to ignore. Probably it is the object: then say "
+    "`--ignore none` (ignore='none')."
+)
 
 COCO_LIMIT = 100
 """Objects of a class and image that COCO's AP looks at."""
@@ -77,7 +84,8 @@ def score_files(
     task: Task = "semantic",
     *,
     classes: Sequence[str] | None = None,
-    ignore: int | None = None,
+    ignore: Ignored = None,
+    allow_partial: bool = False,
     progress: Progress | None = None,
 ) -> FileScores:
     """Score files against files of the truth. A file and its truth have the same name up to the ending.
@@ -93,7 +101,9 @@ def score_files(
         task: what the files hold.
         classes: the names of the class ids 0, 1 ...; None: those stored in files that Intarsia wrote, else one class for each id
             seen.
-        ignore: the value of pixels without truth; of a panoptic truth the segment. None: 255, where it occurs in the truth only.
+        ignore: the value of pixels without truth; of a panoptic truth the segment. "none": there is none. None: 255,
+            where it occurs in the truth only.
+        allow_partial: score semantic masks even if most pixels are ignored or only one class is scored, with a note.
         progress: called after each image with its number, the count and its name.
 
     Raises:
@@ -101,9 +111,10 @@ def score_files(
         SettingsError: an unknown task, or options that do not fit the files.
         ClassSpaceError: classes that do not fit together.
         SegmentationError: sizes that differ.
+        ScoreRefused: scores of semantic masks that would not mean what they seem to.
     """
-    tasks: dict[str, Callable[[Path, Path, Sequence[str] | None, int | None, Progress], FileScores]] = {
-        "semantic": _semantic,
+    tasks: dict[str, Callable[[Path, Path, Sequence[str] | None, Ignored, Progress], FileScores]] = {
+        "semantic": partial(_semantic, allow_partial=allow_partial),
         "instance": _instance,
         "panoptic": _panoptic,
         "regions": _regions,
@@ -116,13 +127,23 @@ def score_files(
     return tasks[task](Path(predictions), Path(truth), classes, ignore, progress or (lambda *_: None))
 
 
-def _semantic(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: int | None, progress: Progress) -> FileScores:
+def _semantic(
+    predictions: Path,
+    truth: Path,
+    names: Sequence[str] | None,
+    ignore: Ignored,
+    progress: Progress,
+    *,
+    allow_partial: bool,
+) -> FileScores:
     files, true_files = files_of_both(predictions, truth)
     keys = paired_names(files, true_files, predictions, truth)
     values, true_values = Values.of(files.values()), Values.of(true_files.values())
     stored = (true_values.stored or values.stored) if names is None else None
+    if stored is not None and ignore == "none" and true_values.stored is None:
+        names, stored = stored.names, None  # names alone: what the truth's values mean is not stored, and 255 shall be a class
     if stored is not None:
-        space = stored if ignore is None else replace(stored, ignore_sources=(*stored.ignore_sources, ignore))
+        space = replace(stored, ignore_sources=(*stored.ignore_sources, ignore)) if isinstance(ignore, int) else stored
         notes = [f"The classes are those stored in the files, and {stored.ignore_id} is ignored."]
     else:
         void, notes = ignored_value(ignore, true_values, values)
@@ -132,27 +153,25 @@ def _semantic(predictions: Path, truth: Path, names: Sequence[str] | None, ignor
         rows.append(observe_confusion(read_mask(files[key], space), read_mask(true_files[key], space), key))
         progress(number, len(keys), key)
     evidence = ConfusionEvidence.concatenate(rows)
-    notes += _meaning(evidence)
+    scored = score_confusion(evidence)
+    notes.append(f"{scored.share_scored:.1%} of the pixels were scored.")
+    void_object = true_values.stored is None and true_values.found == {0, USUAL_VOID} and ignore is None
+    notes += check_meaning(
+        scored,
+        predictor=str(predictions),
+        dataset=str(truth),
+        allow_partial=allow_partial,
+        command="score",
+        remedy=REMEDY,
+        cause=BINARY if void_object and space.id_of_source.get(USUAL_VOID) == space.ignore_id else "",
+    )
     of_one = {name: row[0] for name, row in score_tallies(evidence.tallies.sum(0)[None]).items()}
     scores = RowScores("pixels of all images counted together", space.names, of_one, len(rows))
     intervals = bootstrap(evidence, score_tallies)
     return FileScores("semantic", len(keys), {"confusion": scores}, {"confusion": intervals}, tuple(notes))
 
 
-def _meaning(evidence: ConfusionEvidence) -> list[str]:
-    """How much was scored, and whether a score of it means anything."""
-    truth, ignored = evidence.pooled.sum(1), int(evidence.ignored.sum())
-    share = truth.sum() / max(1, truth.sum() + ignored)
-    notes = [f"{share:.1%} of the pixels were scored."]
-    if share < LEAST_SCORED:
-        notes.append("That is less than half: does the value that is ignored mean a class? A mask of 0 and 255 often means two.")
-    present = [name for name, pixels in zip(evidence.classes.names, truth, strict=True) if pixels]
-    if len(present) == 1:
-        notes.append(f"All of them are {present[0]!r} in the truth, so answering {present[0]!r} everywhere would be perfect.")
-    return notes
-
-
-def _instance(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: int | None, progress: Progress) -> FileScores:
+def _instance(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
     objects = open_instances(predictions, truth, names, ignore)
     keys = paired_names(objects.predicted, objects.true, predictions, truth)
     masks, boxes, voc, precision, aji, scored, crowded = [], [], [], [], [], False, 0
@@ -187,7 +206,7 @@ def _instance(predictions: Path, truth: Path, names: Sequence[str] | None, ignor
     return FileScores("instance", len(keys), scores, intervals, tuple(notes))
 
 
-def _panoptic(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: int | None, progress: Progress) -> FileScores:
+def _panoptic(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
     if names is not None:
         raise SettingsError(f"The classes {', '.join(names)} are given, and panoptic files say theirs. Leave --classes out.")
     segments = open_panoptic(predictions, truth, ignore)
@@ -202,7 +221,7 @@ def _panoptic(predictions: Path, truth: Path, names: Sequence[str] | None, ignor
     return FileScores("panoptic", len(keys), {"panoptic_quality": scores}, {"panoptic_quality": intervals})
 
 
-def _regions(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: int | None, progress: Progress) -> FileScores:
+def _regions(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
     if names is not None:
         raise SettingsError(f"The classes {', '.join(names)} are given, and regions have none. Leave --classes out.")
     files, single = files_of_both(predictions, truth)

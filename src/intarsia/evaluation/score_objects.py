@@ -14,8 +14,8 @@ from intarsia.core import BoolArray, ClassSpace, DataError, InstanceMasks, Insta
 from intarsia.data.formats import read_instances, read_mask_values, read_panoptic
 from intarsia.data.formats.coco import CocoFile, read_coco
 from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
-from intarsia.evaluation.file_pairs import files_by_name, files_of_both
-from intarsia.evaluation.score_classes import Values, ids_of, ignored_value
+from intarsia.evaluation.file_pairs import files_by_name, files_of_both, name_of
+from intarsia.evaluation.score_classes import Ignored, Values, ids_of, ignored_value
 
 __all__ = ["Objects", "Segments", "open_instances", "open_panoptic"]
 
@@ -37,7 +37,7 @@ class Segments(NamedTuple):
     true: Mapping[str, Callable[[], Panoptic]]
 
 
-def open_instances(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: int | None) -> Objects:
+def open_instances(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored) -> Objects:
     """Object numbers in PNG files, or COCO JSON, on either side.
 
     Raises:
@@ -60,7 +60,7 @@ def open_instances(predictions: Path, truth: Path, names: Sequence[str] | None, 
         )
     classes = stored or ClassSpace.from_names(names or ONE_CLASS, things=names or ONE_CLASS)
     void, notes = (None, []) if true_coco or true_values.stored else ignored_value(ignore, true_values, values, numbers=True)
-    if ignore is not None and void is None:
+    if isinstance(ignore, int) and void is None:
         raise SettingsError(
             f"--ignore {ignore} is for files of object numbers by other tools; {truth} says itself what is a crowd."
         )
@@ -69,7 +69,7 @@ def open_instances(predictions: Path, truth: Path, names: Sequence[str] | None, 
     return Objects(predicted, true, notes)
 
 
-def open_panoptic(predictions: Path, truth: Path, ignore: int | None) -> Segments:
+def open_panoptic(predictions: Path, truth: Path, ignore: Ignored) -> Segments:
     """PNG files each with its JSON beside, or COCO panoptic JSON with its folder, on either side.
 
     Raises:
@@ -84,13 +84,13 @@ def open_panoptic(predictions: Path, truth: Path, ignore: int | None) -> Segment
     classes = true_coco.classes if true_coco else read_panoptic(next(iter(true_files.values()))).classes
     true = _of_panoptic(true_coco) if true_coco else {n: partial(read_panoptic, path, classes) for n, path in true_files.items()}
     predicted = _of_panoptic(coco) if coco else {n: partial(read_panoptic, path, classes) for n, path in files.items()}
-    if ignore is not None:
+    if isinstance(ignore, int):
         true = {name: partial(_without, read, ignore) for name, read in true.items()}
     return Segments(predicted, true)
 
 
 def _of_coco(file: CocoFile) -> dict[str, Callable[[], Instances]]:
-    return {Path(name).with_suffix("").as_posix(): partial(file.instances.__getitem__, name) for name in file.instances}
+    return {name_of(Path(name)): partial(file.instances.__getitem__, name) for name in file.instances}
 
 
 def _objects(path: Path, classes: ClassSpace, void: int | None) -> Instances:
@@ -124,7 +124,7 @@ def _coco_panoptic(path: Path, truth: CocoPanopticFile | None) -> CocoPanopticFi
 
 
 def _of_panoptic(file: CocoPanopticFile) -> dict[str, Callable[[], Panoptic]]:
-    return {Path(name).with_suffix("").as_posix(): partial(file.read, name) for name in file.segments}
+    return {name_of(Path(name)): partial(file.read, name) for name in file.segments}
 
 
 def _without(read: Callable[[], Panoptic], ignore: int) -> Panoptic:
