@@ -30,6 +30,14 @@ def test_evaluating_the_saved_file_gives_the_scores_of_the_run(run, cells, tmp_p
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+def test_the_scores_of_a_run_are_not_replaced_by_those_of_other_data(run, sparse):
+    done, _ = run
+    before = {file: file.read_bytes() for file in done.out.iterdir()}
+    with pytest.raises(SettingsError, match=r"There is a run in .*cells, whose own scores .*`intarsia report .*cells` builds"):
+        intarsia.evaluate(sparse, model=done.best, device="cpu", out=done.out)
+    assert {file: file.read_bytes() for file in done.out.iterdir()} == before
+
+
 def test_what_is_saved_is_read_back(run):
     done, _ = run
     results = Results.load(done.out)

@@ -10,6 +10,7 @@ from intarsia.classical import Method
 from intarsia.core import Dataset, Predictor, SettingsError
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, write_page
+from intarsia.workflow.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from intarsia.evaluation import Evaluation
@@ -37,7 +38,8 @@ def evaluate(
         split: "val", "test", "train".
         options: of a classical method.
         device: where a network runs.
-        out: folder for evaluation.json and report.html; None writes nothing. A score that is refused is reported there too.
+        out: folder for evaluation.json and report.html, not that of a run, which has its own; None writes nothing. A score that
+            is refused is reported there too.
         allow_partial: score although more than half of the pixels are ignored or the truth holds one class only, with a warning.
         hints: for interactive methods, what is simulated from the truth: "box", "clicks=5" (in each class) or "contour=8" (along
             each outline); None takes what suits the method. The name in the results and a note say so.
@@ -45,12 +47,18 @@ def evaluate(
 
     Raises:
         ScoreRefused: a score that would not mean what it seems to; see `allow_partial`.
+        SettingsError: a run lies in `out`.
         IntarsiaError: data or files that cannot be used, in words.
     """
     from intarsia.data.datasets import open_dataset
     from intarsia.evaluation import ScoreRefused
     from intarsia.evaluation import evaluate as run
 
+    if out is not None and RunFolder(Path(out)).holds_run():
+        raise SettingsError(
+            f"There is a run in {out}, whose own scores and report would be replaced. Choose another --out; `intarsia report "
+            f"{out}` builds the run's report again."
+        )
     predictor = _guided(open_predictor(model, device=device, options=options), hints)
     dataset = open_dataset(data, view="semantic") if isinstance(data, str | Path) else data
     outcome: Evaluation | ScoreRefused
