@@ -131,6 +131,26 @@ def test_a_refused_score_stays_refused_until_it_is_asked_for(run, tmp_path):
     assert "mean less than they seem" in page
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_split_that_is_gone_is_said(copy, refused):
+    saved = json.loads((copy / "evaluation.json").read_text())
+    saved |= {"split": "test", **({"refused": "No score is given."} if refused else {})}
+    (copy / "evaluation.json").write_text(json.dumps(saved))
+    before = (copy / "evaluation.json").read_text()
+    with pytest.raises(SettingsError, match=r"cells has no split 'test'.*Its splits: train, val\."):
+        rebuilt(copy)
+    assert (copy / "evaluation.json").read_text() == before
+
+
+def test_a_damaged_model_is_not_blamed_on_the_data(run, copy):
+    model = copy / "best.safetensors"
+    model.write_bytes(model.read_bytes()[:-100])
+    page, said = rebuilt(copy)
+    assert "best.safetensors" in said[0]
+    assert "--data" not in said[0] + page
+    assert f"{run[0].evaluation.scores.miou:.3f}" in page
+
+
 def test_the_command_line_says_where_the_page_is(copy, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["intarsia", "report", str(copy), "--device", "cpu"])
     with pytest.raises(SystemExit) as ended:

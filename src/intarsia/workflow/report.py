@@ -58,7 +58,7 @@ def report(
     except IntarsiaError as error:
         if saved is None:
             raise
-        note = f"There are no pictures, since model or data cannot be opened: {error} --data says where the data are now."
+        note = f"There are no pictures, since model or data cannot be opened: {error}"
         say(note)
         return write_page(out, saved, notes=[note])
     why = _outdated(saved.outcome, predictor, dataset, allow_partial) if saved else why
@@ -89,7 +89,11 @@ def _open(out: Path, saved: Results | None, data: str | Path | None, device: str
     source = data or inputs.get("data") or (load_recipe(out / RECIPE).data if (out / RECIPE).is_file() else None)
     if source is None:
         raise SettingsError(f"Nothing in {out} says which data were used; name them by --data.")
-    return open_predictor(inputs.get("model", out / BEST), device=device), open_dataset(source, view="semantic")
+    predictor = open_predictor(inputs.get("model", out / BEST), device=device)
+    try:
+        return predictor, open_dataset(source, view="semantic")
+    except IntarsiaError as error:
+        raise DataError(f"{error} --data says where the data are now.") from error
 
 
 def _outdated(outcome: Evaluation | ScoreRefused, predictor: Predictor, dataset: Dataset, allow_partial: bool) -> str:
@@ -97,6 +101,8 @@ def _outdated(outcome: Evaluation | ScoreRefused, predictor: Predictor, dataset:
     from intarsia.evaluation import Evaluation, ScoreRefused, evaluate
 
     if not isinstance(outcome, Evaluation):
+        if not dataset.splits.get(outcome.split):
+            return f"The data hold no images of split {outcome.split!r} now."
         return "The score was refused and is now asked for." if allow_partial else ""
     if set(outcome.per_image) != set(dataset.splits.get(outcome.split, ())) or outcome.classes.names != dataset.classes.names:
         return "The scores are of other images or classes than the data hold now."

@@ -103,7 +103,7 @@ def write_page(
     outcome = results.outcome
     examples = []
     if predictor is not None and dataset is not None:
-        keys = keys_to_show(outcome) if isinstance(outcome, Evaluation) else list(dataset.splits[outcome.split])[:WORST]
+        keys = keys_to_show(outcome) if isinstance(outcome, Evaluation) else list(dataset.splits.get(outcome.split, ()))[:WORST]
         samples = map(dataset.read, keys)
         examples = [(sample.key, sample.image, sample.truth, predict_sample(predictor, sample)) for sample in samples]
     return write_report(
