@@ -16,7 +16,7 @@ from intarsia.core import ClassSpace, IntarsiaError, SettingsError
 from intarsia.data.check import DataFaults
 from intarsia.data.datasets import write_classes
 from intarsia.data.formats import read_image, write_image
-from intarsia.recipes import Recipe, load_recipe
+from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.workflow import evaluate as evaluating
 from intarsia.workflow.run_folder import RunFolder
 
@@ -181,6 +181,25 @@ def test_a_run_is_not_replaced_by_one_that_starts_from_it(made, cells, quiet):
     with pytest.raises(SettingsError, match=r"best\.safetensors belongs to the run that would be replaced"):
         intarsia.train(cells, out=made.out, init=made.best, overwrite=True, epochs=1, console=quiet, **SMALL)
     assert contents(made.out) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_recipe_is_not_replaced_by_the_run_that_reads_it(cells, tmp_path, quiet, overwrite):
+    recipe = tmp_path / "rec" / "recipe.toml"
+    recipe.parent.mkdir()
+    recipe.write_text(Recipe((Stage(epochs=1),)).to_toml())
+    before = contents(recipe.parent)
+    with pytest.raises(SettingsError, match=r"The recipe .*recipe\.toml lies in .*rec, where .* Choose another --out\."):
+        intarsia.train(cells, recipe=recipe, out=recipe.parent, overwrite=overwrite, device="cpu", console=quiet)
+    assert contents(recipe.parent) == before
+
+
+def test_files_that_somebody_else_left_are_not_replaced_unless_asked(cells, tmp_path, quiet):
+    (tmp_path / "evaluation.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"holds no run, but .*: evaluation\.json\. Choose another --out, or --overwrite"):
+        intarsia.train(cells, out=tmp_path, epochs=1, console=quiet, **SMALL)
+    assert (tmp_path / "evaluation.json").read_text() == "{}"
+    RunFolder(tmp_path).refuse_new(overwrite=True, inits=[])
 
 
 def test_overwrite_replaces_every_file_and_those_of_stages(made, cells, quiet):

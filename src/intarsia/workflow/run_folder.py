@@ -41,21 +41,32 @@ class RunFolder:
         here = {file.name for file in self.files()}
         return {BEST, REPORT} <= here and RESUME not in here
 
-    def refuse_new(self, *, overwrite: bool, inits: Iterable[str | None]) -> None:
+    def refuse_new(self, *, overwrite: bool, inits: Iterable[str | None], recipe: str | Path | None = None) -> None:
         """Refuse a new run where it would destroy what somebody may want. Nothing is deleted here.
 
         Raises:
-            SettingsError: a run is there and is not to be replaced, or its files are what the new one starts from.
+            SettingsError: a run or some file of one is there and is not to be replaced, or the new run starts from such a file:
+                by its `inits`, or because its `recipe` was read from it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; --out names a folder for the run. Choose another.")
+        replaced = {file.resolve() for file in self.files()}
+        if recipe is not None and Path(recipe).resolve() in replaced:
+            raise SettingsError(
+                f"The recipe {recipe} lies in {self.path}, where the run would replace it by its own. Choose another --out."
+            )
         if not overwrite and self.holds_run():
             goes_on = not self.finished() and (self.path / RECIPE).is_file()
             unfinished = " It was interrupted: --resume goes on with it." if goes_on else ""
             raise SettingsError(
                 f"There is a run in {self.path} already.{unfinished} Choose another --out, or --overwrite to replace it."
             )
-        replaced = {file.resolve() for file in self.files()}
+        if not overwrite and replaced:
+            names = ", ".join(str(file.relative_to(self.path)) for file in self.files())
+            raise SettingsError(
+                f"{self.path} holds no run, but files that one would replace: {names}. Choose another --out, or --overwrite to "
+                "replace them."
+            )
         for init in inits:
             if init is not None and Path(init).resolve() in replaced:
                 raise SettingsError(

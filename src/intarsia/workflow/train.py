@@ -113,7 +113,8 @@ def train(
         run.refuse_resume()
         run.tidy()
     elif main:
-        run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages])
+        read = None if isinstance(recipe, Recipe) else recipe
+        run.refuse_new(overwrite=overwrite, inits=[stage.init for stage in plan.stages], recipe=read)
 
     checked = _check(dataset, console) if _is_first_on_machine() else None
     warnings = [f"warning: {warning.message}" for warning in checked.warnings] if checked is not None else []
