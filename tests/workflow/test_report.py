@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 
@@ -105,6 +106,16 @@ def test_what_evaluate_wrote_is_reported_too(run, cells, tmp_path):
     page, said = rebuilt(tmp_path)
     assert said == []
     assert "unet on cells train, 12 images" in page
+    assert "<img" in page
+
+
+def test_paths_typed_in_one_folder_are_found_from_another(run, cells, tmp_path, monkeypatch):
+    monkeypatch.chdir(cells.parent)
+    model = os.path.relpath(run[0].best)
+    intarsia.evaluate("cells", model=model, device="cpu", out=tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    page, said = rebuilt("out")
+    assert said == []
     assert "<img" in page
 
 

@@ -11,6 +11,7 @@ from intarsia.data.datasets import open_dataset
 from intarsia.recipes import Recipe, load_recipe
 from intarsia.recipes.run_files import RECIPE
 from intarsia.workflow.run_folder import RunFolder
+from intarsia.workflow.sources import lasting_source
 from intarsia.workflow.train import Run, train
 
 if TYPE_CHECKING:
@@ -76,5 +77,6 @@ def _refuse_other_run(out: Path, plan: Recipe) -> None:
         return
     kept = load_recipe(out / RECIPE)
     networks = [[(stage.model, dict(stage.options)) for stage in recipe.stages] for recipe in (kept, plan)]
-    if kept.data != plan.data or networks[0] != networks[1]:
+    data = lasting_source(plan.data) if plan.data else None
+    if kept.data != data or networks[0] != networks[1]:
         raise SettingsError(f"The run in {out} is not a demo of this version and stays. Choose another --out, or delete it.")

@@ -11,6 +11,7 @@ from intarsia.core import Dataset, Predictor, SettingsError
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, write_page
 from intarsia.workflow.run_folder import RunFolder
+from intarsia.workflow.sources import lasting_source
 
 if TYPE_CHECKING:
     from intarsia.evaluation import Evaluation
@@ -67,8 +68,9 @@ def evaluate(
     except ScoreRefused as refused:
         outcome = refused
     if out is not None:
-        named = {"data": data, "model": model}
-        inputs = {name: str(value) for name, value in named.items() if isinstance(value, str | Path)}
+        inputs = {"data": lasting_source(data)} if isinstance(data, str | Path) else {}
+        if isinstance(model, str | Path):
+            inputs["model"] = str(Path(model).absolute() if Path(model).exists() else model)
         results = Results.now(outcome, predictor, settings={"data": " ".join(dataset.notes)}, inputs=inputs)
         results.save(Path(out))
         write_page(Path(out), results, predictor, dataset)

@@ -14,6 +14,7 @@ from intarsia.core import ClassSpaceError, DataError, Dataset, SettingsError
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.run_folder import RunFolder
+from intarsia.workflow.sources import lasting_source
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +108,7 @@ def train(
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
     dataset = _open(source)
-    plan = replace(plan, data=str(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
+    plan = replace(plan, data=lasting_source(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
     run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
     if main and resume:
         run.refuse_resume()
