@@ -92,6 +92,8 @@ def test_without_the_data_there_are_scores_and_no_pictures(run, copy, cells, tmp
     page, said = rebuilt(copy)
     assert "There are no pictures, since model or data cannot be opened" in said[0]
     assert "gone" in said[0]
+    assert said[0].endswith("The report that this one replaces had some.")
+    assert "replaces" not in page + rebuilt(copy)[1][0], "that one had none either"
     assert "--data says where" in page
     assert f"{run[0].evaluation.scores.miou:.3f}" in page
     assert "<img" not in page

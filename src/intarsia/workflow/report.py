@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from intarsia.core import DataError, Dataset, IntarsiaError, Predictor, SettingsError
 from intarsia.recipes import load_recipe
-from intarsia.recipes.run_files import BEST, RECIPE
+from intarsia.recipes.run_files import BEST, RECIPE, REPORT
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, recipe_settings, write_page
 
@@ -59,7 +59,8 @@ def report(
         if saved is None:
             raise
         note = f"There are no pictures, since model or data cannot be opened: {error}"
-        say(note)
+        had_pictures = (out / REPORT).is_file() and "<img" in (out / REPORT).read_text(encoding="utf-8", errors="replace")
+        say(f"{note} The report that this one replaces had some." if had_pictures else note)
         return write_page(out, saved, notes=[note])
     why = _outdated(saved.outcome, predictor, dataset, allow_partial) if saved else why
     if saved is None or why:
