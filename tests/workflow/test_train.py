@@ -231,8 +231,9 @@ def test_out_that_is_a_file_is_said(tmp_path, cells, quiet):
 
 def test_a_run_goes_on_with_its_own_data_only(made, cells, tmp_path, quiet):
     (made.out / "report.html").unlink()
-    write_image(tmp_path / "other/images/a.png", np.zeros((8, 8, 3), np.uint8))
-    write_image(tmp_path / "other/masks/a.png", np.eye(8, dtype=np.uint8)[..., None])
+    for name in "ab":
+        write_image(tmp_path / f"other/images/{name}.png", np.zeros((8, 8, 3), np.uint8))
+        write_image(tmp_path / f"other/masks/{name}.png", np.eye(8, dtype=np.uint8)[..., None])
     with pytest.raises(SettingsError, match=r"made learnt from other data than other as it is now"):
         intarsia.train(tmp_path / "other", out=made.out, resume=True, console=quiet)
     assert load_recipe(made.out / "recipe.toml").data == str(cells)
