@@ -277,27 +277,12 @@ ERRORS = [
     (an_ignored_mask, "all_ignored", ["1 mask of 8 has no pixel left", "they hold nothing but 255: ", "train/e.png"]),
     (one_class, "one_class", ["All 8 masks together show one class, 'sky'", "any model would score 100 %"]),
     (
-        a_val_of_one_class,
-        "one_class",
-        ["The masks of val show one class, 'sky', and 0.0 % of their", "Move images that show other classes into val"],
-    ),
-    (
         most_is_255,
         "mostly_ignored",
         [
             "Only 33.3 % of the pixels of train have a class",
             "255 (66.7 %)",
             "If 255 means a class, name it. Say it in",
-        ],
-    ),
-    (
-        most_of_val_is_ignored,
-        "mostly_ignored",
-        [
-            "Only 4.2 % of the pixels of val have",
-            "ignored: 255 (95.8 %)",
-            "`classes`, `ignore` and `ignore_id` in",
-            "ignore = []",
         ],
     ),
     (no_val, "no_split", ["There is no val: `train` needs images", "Move some of train into val"]),
@@ -372,6 +357,16 @@ def no_train(root: Path) -> None:
 
 
 WARNINGS = [
+    (
+        most_of_val_is_ignored,
+        "mostly_ignored",
+        [
+            "Only 4.2 % of the pixels of val have",
+            "ignored: 255 (95.8 %)",
+            "`classes`, `ignore` and `ignore_id` in",
+            "ignore = []",
+        ],
+    ),
     (absent_from_val, "absent_class", ["The class 'car' occurs nowhere in val, so no score can say how well it is found"]),
     (rare, "rare_class", ["sign (0.022 %)", "To balance them: --class-weights ", "default loss counts every class alike"]),
     (
@@ -470,9 +465,17 @@ def test_what_is_mostly_ignored_is_declared_by_the_block(good: Path) -> None:
 
 def test_the_block_replaces_an_ignore_that_stands_there(good: Path) -> None:
     most_of_val_is_ignored(good)
-    (found,) = intarsia.check(good).errors
+    (found,) = intarsia.check(good).warnings
     declare(good, found.fix)
     assert (check(good)[0], open_dataset(good).classes.names) == (0, ("sky", "road", "class_255"))
+
+
+def test_a_val_of_one_class_is_warned_of(good: Path) -> None:
+    a_val_of_one_class(good)
+    exit_code, said = check(good)
+    assert exit_code == 0
+    assert "The masks of val show one class, 'sky', and 0.0 % of their" in said
+    assert "Move images that show other classes into val" in said
 
 
 def test_half_of_the_pixels_is_enough(good: Path) -> None:

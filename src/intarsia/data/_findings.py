@@ -32,8 +32,8 @@ class Finding:
         return cls("error", code, message, tuple(map(str, files)), fix)
 
     @classmethod
-    def warning(cls, code: str, message: str, files: Iterable[Path | str] = ()) -> Finding:
-        return cls("warning", code, message, tuple(map(str, files)))
+    def warning(cls, code: str, message: str, files: Iterable[Path | str] = (), fix: str | None = None) -> Finding:
+        return cls("warning", code, message, tuple(map(str, files)), fix)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -23,7 +23,9 @@ __all__ = ["find_unscored"]
 def find_unscored(
     glances: Sequence[Glance], classes: ClassSpace, toml: Path | None = None
 ) -> tuple[list[Finding], ClassSpace | None]:
-    """Errors about train and val, and classes in which the value that is ignored most is a class.
+    """Findings about train and val, and classes in which the value that is ignored most is a class.
+
+    Most pixels may well be ignored where only some were annotated, so it is an error only if nobody declared it.
 
     Args:
         glances: with their areas.
@@ -40,6 +42,7 @@ def find_unscored(
     most = sum(ignored.values(), Counter[Source]()).most_common(1)
     looks = [glance.look for glance in glances if glance.look is not None]
     space = _with_class(classes, most[0][0], looks) if most and toml is not None else None
+    tell = Finding.warning if toml is None or toml.exists() else Finding.error
     for split in mostly:
         total = areas[split].sum()
         values = listed([f"{_shown(v)} ({share(n, total)})" for v, n in ignored[split].most_common()], 6)
@@ -49,10 +52,10 @@ def find_unscored(
             f"{share(LEAST_SCORED, 1)} can be scored. Probably a value that means a class is among those to ignore."
         )
         if space is None or toml is None:
-            found.append(Finding.error("mostly_ignored", message))
+            found.append(tell("mostly_ignored", message))
         else:
             message += f" If {_shown(most[0][0])} means a class, name it. {where_to_say(toml)}"
-            found.append(Finding.error("mostly_ignored", message, fix=block_for(space, toml)))
+            found.append(tell("mostly_ignored", message, fix=block_for(space, toml)))
     return found, space
 
 
@@ -67,7 +70,7 @@ def _one_class(areas: dict[str, Array], classes: ClassSpace) -> list[Finding]:
         "ignored. Any model that always answers it would score 100 %, so no score is given. Move images that show other classes "
         "into val, or check the values of its masks."
     )
-    return [Finding.error("one_class", message)]
+    return [Finding.warning("one_class", message)]
 
 
 def _ignored(glances: Sequence[Glance], split: str, classes: ClassSpace) -> Counter[Source]:
