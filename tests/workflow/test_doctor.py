@@ -100,7 +100,8 @@ def test_folders_that_cannot_be_written_are_said_once_each(no_trial, tmp_path, m
     assert "cannot be written: Not a directory. Set TORCH_HOME to a folder that can be written" in faults[2]
 
 
-def test_a_current_folder_that_cannot_be_written_is_said_once(no_trial, monkeypatch):
+def test_a_current_folder_that_cannot_be_written_is_said_once(no_trial, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # without a runs folder, which would be told apart
     monkeypatch.setattr(doctor_module, "cannot_write", lambda place: "cannot be written: Read-only file system")
     sentences = [fault for fault in doctor().faults if "Go to a folder of your own" in fault]
     assert len(sentences) == 1

@@ -42,8 +42,8 @@ def slic(image: Array, *, segments: int = 250, compactness: float = 10.0, iterat
 
     if segments < 1 or compactness <= 0 or iterations < 1 or sigma < 0:
         raise SettingsError(
-            f"segments is {segments}, compactness {compactness}, iterations {iterations} and sigma {sigma}; all are larger than 0, "
-            "and sigma may be 0."
+            f"segments is {segments}, compactness {compactness}, iterations {iterations} and sigma {sigma}; all are larger than "
+            "0, and sigma may be 0."
         )
     pixels = as_unit_range(image)
     if pixels.shape[2] != 3:

@@ -20,7 +20,13 @@ from typing import Any
 
 __all__ = ["main"]
 
-MODULES = {"opencv-python-headless": "cv2", "scikit-image": "skimage", "pillow": "PIL", "pyyaml": "yaml"}
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+}
 """Packages whose module has another name than the package."""
 DATA = "scenes:train=32,val=4,size=64"
 
