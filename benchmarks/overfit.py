@@ -50,12 +50,18 @@ WINDOWS = {  # key: row and column of the upper left corner
 LR = 5e-3
 SETTINGS: dict[str, dict[str, Any]] = {
     "bayesian_segnet": {"width": 16, "dropout": 0.1, "lr": 1e-2},
+    "deconvnet": {"width": 16, "lr": 3e-2},
     "deeplab_v3": {"output_stride": 8, "lr": 1e-2},
+    "deeplab_v3plus": {"output_stride": 8, "channels": 64, "low_level_channels": 16},
+    "dilation": {"dropout": 0.0, "lr": 3e-3},
+    "fc_densenet": {"growth": 8, "dropout": 0.0, "lr": 1e-2, "steps": 150},
     "fcn": {"dropout": 0.0},
     "hypercolumns": {"dropout": 0.0},
     "icnet": {"lr": 1e-2},
+    "patch_classifier": {"stride": 1, "lr": 1e-2, "steps": 150},
     "segnet": {"width": 16, "lr": 1e-2},
     "unet": {"width": 16, "lr": 1e-2},
+    "unet_128": {"form": "notebook", "width": 16, "lr": 1e-2},
 }
 """What differs from TINY, `LR` and `STEPS`: options of the architecture, `lr` and `steps`."""
 
