@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intarsia.core import ClassSpace, ClassSpaceError, SegmentationClass, default_color
+from intarsia.core import ClassSpace, ClassSpaceError, SegmentationClass, default_color, thing_ids_of
 
 
 def test_default_colors_are_the_voc_map():
@@ -116,3 +116,9 @@ def test_more_than_255_classes_move_the_ignore_id():
 def test_contradictions_are_refused(build, message):
     with pytest.raises(ClassSpaceError, match=message):
         build()
+
+
+def test_what_is_counted():
+    assert thing_ids_of(ClassSpace.from_names(["sky", "car", "road", "cat"], things=["cat", "car"])) == (1, 3)
+    assert thing_ids_of(ClassSpace.from_names(["background", "nucleus", "cell"])) == (1, 2)
+    assert thing_ids_of(ClassSpace.from_names(["nucleus"])) == (0,)

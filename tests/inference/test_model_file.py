@@ -119,7 +119,7 @@ def shorter_tensor(path):
         (incomplete, "lacks 'classes'"),
         (
             edited(model={"name": "u-nett", "num_classes": 3}),
-            "m.safetensors cannot be used: There is no semantic model called 'u-nett'",
+            "m.safetensors cannot be used: There is no network called 'u-nett'",
         ),
         (edited(preprocessing=[0.5]), "m.safetensors cannot be used: .* damaged or edited"),
         (edited(format_version="1"), "m.safetensors cannot be used: .* damaged or edited"),

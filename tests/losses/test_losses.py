@@ -14,13 +14,15 @@ from intarsia.losses import (
     TARGET_LOSSES,
     counts_classes_alike,
     create_loss,
+    is_object_loss,
     loss_targets,
+    object_loss,
     takes_class_weight,
     target_loss,
 )
 
 IGNORE = 255
-LABEL_LOSSES = [name for name in LOSSES.names if name not in TARGET_LOSSES.values()]
+LABEL_LOSSES = [name for name in LOSSES.names if name not in TARGET_LOSSES.values() and not is_object_loss(name)]
 KINDS = ["single", "exclusive", "overlapping"]
 CASES = [(name, kind) for name in LABEL_LOSSES for kind in KINDS if (name, kind) != ("lovasz_softmax", "overlapping")]
 every_case = pytest.mark.parametrize(("name", "kind"), CASES)
@@ -234,6 +236,14 @@ def test_losses_of_other_targets() -> None:
         target_loss("presense")
     with pytest.raises(SettingsError, match="'class_presence' trains an auxiliary head"):
         create_loss("class_presence", ignore_id=IGNORE)
+
+
+def test_losses_of_objects_are_another_kind() -> None:
+    assert not is_object_loss("dice")
+    with pytest.raises(SettingsError, match=r"'dice' learns from label maps; networks that find objects have their own"):
+        object_loss("dice")
+    with pytest.raises(UnknownNameError, match=r"no loss called 'disce'"):
+        object_loss("disce")
 
 
 def test_errors() -> None:

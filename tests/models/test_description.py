@@ -24,5 +24,5 @@ def test_an_encoder_of_choice() -> None:
 
 
 def test_unknown() -> None:
-    with pytest.raises(UnknownNameError, match=r"no semantic model called 'deeplabv3\+'\. Did you mean 'deeplab_v3plus'"):
+    with pytest.raises(UnknownNameError, match=r"no network called 'deeplabv3\+'\. Did you mean 'deeplab_v3plus'"):
         describe_model("deeplabv3+")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from intarsia.core import ClassSpace, SettingsError, UnknownNameError
-from intarsia.models import ModelSpec, create_model, spec_of
+from intarsia.models import NETWORKS, ModelSpec, classes_learnt, create_model, describe_model, spec_of
 
 SMALL = {"width": 2, "depth": 2}
 
@@ -51,8 +51,17 @@ def test_classes_may_be_names_or_a_number() -> None:
         create_model("unet", num_classes=2, in_channels=-1)
 
 
+def test_the_task_is_that_of_the_catalogue() -> None:
+    assert ModelSpec("unet", 3).task == "semantic"
+    assert all(describe_model(name)["task"] == task for task, catalog in NETWORKS.items() for name in catalog.names)
+    assert classes_learnt("instance", ClassSpace.from_names(["sky", "car", "road"], things=["car"])) == 1
+    assert classes_learnt("panoptic", ClassSpace.from_names(["sky", "car", "road"], things=["car"])) == 3
+    with pytest.raises(SettingsError, match=r"unet is a network for semantic segmentation; thing_ids are for panoptic ones"):
+        create_model("unet", num_classes=2, thing_ids=(1,))
+
+
 def test_wrong_names_and_options_get_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"no semantic model called 'u-net'\. Did you mean 'unet'"):
+    with pytest.raises(UnknownNameError, match=r"no network called 'u-net'\. Did you mean 'unet'"):
         create_model("u-net", num_classes=2)
     with pytest.raises(SettingsError, match=r"unet has no option 'widht'\. Did you mean 'width'\?.*width=64, depth=4"):
         create_model("unet", num_classes=2, widht=32)

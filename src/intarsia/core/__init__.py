@@ -3,7 +3,7 @@
 from intarsia.core.arrays import Array, BoolArray, FloatArray, smallest_id_dtype
 from intarsia.core.batch import Auxiliary, Batch, Output
 from intarsia.core.catalog import Catalog, nearest_names
-from intarsia.core.class_space import ClassSpace, SegmentationClass, default_color
+from intarsia.core.class_space import ClassSpace, SegmentationClass, default_color, thing_ids_of
 from intarsia.core.dataset import Dataset
 from intarsia.core.errors import (
     ClassSpaceError,
@@ -52,4 +52,5 @@ __all__ = [
     "default_color",
     "nearest_names",
     "smallest_id_dtype",
+    "thing_ids_of",
 ]

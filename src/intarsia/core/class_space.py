@@ -12,7 +12,7 @@ import numpy as np
 from intarsia.core.arrays import Array, smallest_id_dtype
 from intarsia.core.errors import ClassSpaceError
 
-__all__ = ["ClassSpace", "Color", "SegmentationClass", "Source", "default_color"]
+__all__ = ["ClassSpace", "Color", "SegmentationClass", "Source", "default_color", "thing_ids_of"]
 
 Color = tuple[int, int, int]
 Source = int | Color | str
@@ -245,6 +245,14 @@ class ClassSpace:
                 f"The declaration of classes cannot be read ({type(error).__name__}: {error}). Each class is a name, or a "
                 "table such as {name = 'road', color = [128, 64, 128], values = [7], thing = false}."
             ) from error
+
+
+def thing_ids_of(classes: ClassSpace) -> tuple[int, ...]:
+    """Ids of the classes whose objects are counted, in order: those of things.
+
+    Where no class is declared to be a thing, all but the first, which is then the background; a single class is no background.
+    """
+    return classes.thing_ids or tuple(range(1, len(classes))) or (0,)
 
 
 def _packed(color: Color) -> int:

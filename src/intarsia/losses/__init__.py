@@ -1,9 +1,14 @@
-"""Losses: one file each, a function and a thin Module. `create_loss` makes one by name; torch is imported only then."""
+"""Losses: one file each, a function and a thin Module. `create_loss` makes one by name; torch is imported only then.
+
+A second kind trains instance and panoptic networks: functions of (Output, targets) in files that say `OBJECT_LOSS = True`, which
+`object_loss` gives.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from intarsia.core import Catalog, SettingsError, nearest_names
@@ -11,7 +16,19 @@ from intarsia.core import Catalog, SettingsError, nearest_names
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["LOSSES", "TARGET_LOSSES", "counts_classes_alike", "create_loss", "loss_targets", "takes_class_weight", "target_loss"]
+    from intarsia.core import Output
+
+__all__ = [
+    "LOSSES",
+    "TARGET_LOSSES",
+    "counts_classes_alike",
+    "create_loss",
+    "is_object_loss",
+    "loss_targets",
+    "object_loss",
+    "takes_class_weight",
+    "target_loss",
+]
 
 LOSSES = Catalog("loss", "intarsia.losses")
 TARGET_LOSSES = {"presence": "class_presence", "touching_borders": "boundary_aware"}
@@ -47,15 +64,12 @@ def create_loss(
     loss = LOSSES.load(name)
     if name in TARGET_LOSSES.values():
         raise SettingsError(f"The loss {name!r} trains an auxiliary head of the networks that have one; it takes no label map.")
-    known = [option for option in _parameters(name) if option not in ("ignore_id", "class_weight")]
-    for option in options:
-        if option not in known:
-            near = nearest_names(option, known)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise SettingsError(f"The loss {name!r} has no option {option!r}.{hint} Its options: {', '.join(known) or 'none'}.")
+    if is_object_loss(name):
+        raise SettingsError(f"The loss {name!r} trains networks that find objects, each its own; it takes no label map.")
+    _check_options(name, options, [option for option in _parameters(name) if option not in ("ignore_id", "class_weight")])
     if class_weight is not None:
         if not takes_class_weight(name):
-            able = [other for other in LOSSES.names if takes_class_weight(other)]
+            able = [other for other in LOSSES.names if not is_object_loss(other) and takes_class_weight(other)]
             raise SettingsError(
                 f"The loss {name!r} takes no class weights, and {len(class_weight)} were given. Leave them out, or use "
                 f"one that takes them: {', '.join(able)}."
@@ -84,6 +98,30 @@ def _create_sum(
     return WeightedSum(terms, weights)
 
 
+def is_object_loss(name: str) -> bool:
+    """Whether the loss called `name` is one of instance or panoptic networks: not of logits and label, but of what each needs."""
+    return bool(getattr(LOSSES.module(name), "OBJECT_LOSS", False))
+
+
+def object_loss(name: str, **options: Any) -> Callable[[Output, Mapping[str, Tensor]], dict[str, Tensor]]:
+    """The loss of the instance or panoptic networks that name it in `LOSS`: scalar terms by name, whose sum is learnt from.
+
+    Args:
+        name: a file of `intarsia.losses` with `OBJECT_LOSS = True`.
+        options: further keyword arguments of that loss.
+
+    Raises:
+        UnknownNameError: no such loss.
+        SettingsError: a loss of label maps, or an option that this loss does not have.
+    """
+    if not is_object_loss(name):
+        able = ", ".join(known for known in LOSSES.names if is_object_loss(known))
+        raise SettingsError(f"The loss {name!r} learns from label maps; networks that find objects have their own: {able}.")
+    function = getattr(LOSSES.module(name), f"{name}_loss")
+    _check_options(name, options, list(inspect.signature(function).parameters)[2:])
+    return partial(function, **options)
+
+
 def target_loss(target: str) -> nn.Module:
     """The loss of an auxiliary head that learns `target`: a Module whose forward takes its logits and the target.
 
@@ -109,6 +147,14 @@ def takes_class_weight(name: str | Mapping[str, float]) -> bool:
 def counts_classes_alike(name: str | Mapping[str, float]) -> bool:
     """Whether the loss called `name`, or one in the sum, averages over classes, as Dice does, so that none is forgotten."""
     return any(getattr(LOSSES.load(one), "COUNTS_CLASSES_ALIKE", False) for one in _names(name))
+
+
+def _check_options(name: str, options: Iterable[str], known: Sequence[str]) -> None:
+    for option in options:
+        if option not in known:
+            near = nearest_names(option, known)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise SettingsError(f"The loss {name!r} has no option {option!r}.{hint} Its options: {', '.join(known) or 'none'}.")
 
 
 def _names(name: str | Mapping[str, float]) -> tuple[str, ...]:

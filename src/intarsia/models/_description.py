@@ -9,17 +9,32 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, TypedDict
 
-from intarsia.core import Catalog
+from intarsia.core import Catalog, Task, UnknownNameError, nearest_names
 
-__all__ = ["FIGURES_CLASSES", "FIGURES_SIZE_HW", "SEMANTIC", "Figures", "ModelDescription", "describe_model"]
+__all__ = [
+    "FIGURES_CLASSES",
+    "FIGURES_SIZE_HW",
+    "INSTANCE",
+    "NETWORKS",
+    "PANOPTIC",
+    "SEMANTIC",
+    "Figures",
+    "ModelDescription",
+    "describe_model",
+    "network_catalog",
+]
 
 SEMANTIC = Catalog("semantic model", "intarsia.models.semantic")
+INSTANCE = Catalog("instance model", "intarsia.models.instance")
+PANOPTIC = Catalog("panoptic model", "intarsia.models.panoptic")
+NETWORKS: dict[Task, Catalog] = {"semantic": SEMANTIC, "instance": INSTANCE, "panoptic": PANOPTIC}
+"""All networks, by what they are trained for."""
 
 FIGURES_CLASSES = 21
 FIGURES_SIZE_HW = (512, 512)
 """What the stored figures are for, with an image of three channels."""
 
-_COMMON = ("encoder", "num_classes", "in_channels")
+_COMMON = ("encoder", "num_classes", "in_channels", "thing_ids")
 """Arguments that `create_model` takes by name; all others are the architecture's options."""
 
 
@@ -46,6 +61,7 @@ class ModelDescription(TypedDict):
     """What an architecture is.
 
     name: of its file; what `create_model` takes.
+    task: what it is trained for.
     title: of its class.
     summary: what it is, in a sentence.
     citation: who described it, and where.
@@ -58,6 +74,7 @@ class ModelDescription(TypedDict):
     """
 
     name: str
+    task: Task
     title: str
     summary: str
     citation: str
@@ -69,15 +86,29 @@ class ModelDescription(TypedDict):
     figures: Figures | None
 
 
+def network_catalog(name: str) -> tuple[Task, Catalog]:
+    """The task of the architecture called `name`, and the catalogue that has it.
+
+    Raises:
+        UnknownNameError: no such architecture; the message gives the nearest and all known names.
+    """
+    for task, catalog in NETWORKS.items():
+        if name in catalog:
+            return task, catalog
+    known = [known for catalog in NETWORKS.values() for known in catalog.names]
+    near = nearest_names(name, known)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownNameError(f"There is no network called {name!r}.{hint} Known: {', '.join(known)}.")
+
+
 def describe_model(name: str) -> ModelDescription:
     """Say what the architecture called `name` is and which options it has.
 
     Raises:
         UnknownNameError: no such architecture; the message names the nearest.
     """
-    if name not in SEMANTIC:
-        SEMANTIC.module(name)  # raises
-    module = ast.parse(resources.files(SEMANTIC.package).joinpath(f"{name}.py").read_text(encoding="utf-8"))
+    task, catalog = network_catalog(name)
+    module = ast.parse(resources.files(catalog.package).joinpath(f"{name}.py").read_text(encoding="utf-8"))
     summary, citation = ((ast.get_docstring(module) or "") + "\n\n").split("\n\n")[:2]
     title = _constant(module, "__all__")[0]
     model = next(node for node in module.body if isinstance(node, ast.ClassDef) and node.name == title)
@@ -86,6 +117,7 @@ def describe_model(name: str) -> ModelDescription:
     options = [(argument, default) for argument, default in arguments if argument.arg not in _COMMON and default is not None]
     return {
         "name": name,
+        "task": task,
         "title": title,
         "summary": " ".join(summary.split()),
         "citation": " ".join(citation.split()),

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core import ClassSpace, IntarsiaError, SettingsError, nearest_names
+from intarsia.core import ClassSpace, IntarsiaError, SettingsError, Task, nearest_names, thing_ids_of
 from intarsia.encoders import create_encoder
-from intarsia.models._description import SEMANTIC, ModelDescription, describe_model
+from intarsia.models._description import NETWORKS, ModelDescription, describe_model, network_catalog
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelSpec", "create_model", "spec_of"]
+__all__ = ["ModelSpec", "classes_learnt", "create_model", "spec_of"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,17 @@ class ModelSpec:
 
     Args:
         name: of the architecture.
-        num_classes: K of its logits.
+        num_classes: K of its logits; of an instance network T, the number of classes of things.
         in_channels: of the image.
         encoder: for architectures that take one: a name that `create_encoder` knows.
         output_stride: of that encoder.
         options: the architecture's own arguments. Plain values that JSON can hold; a list is taken as a tuple.
+        thing_ids: of a panoptic network: which of the K classes are countable; of others none.
 
     Raises:
         UnknownNameError: no such architecture.
         SettingsError: an option that it does not have or a value that the option cannot have, an encoder for an architecture with
-            its own trunk, less than one class or channel.
+            its own trunk, less than one class or channel, thing ids for another task than panoptic or outside the classes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelSpec:
     encoder: str | None = None
     output_stride: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    thing_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         about = describe_model(self.name)
@@ -50,6 +52,8 @@ class ModelSpec:
                 raise SettingsError(f"{self.name} cannot be made for {count} {what}; it needs at least one.")
         if about["encoder"] is None:
             self._refuse_encoder()
+        object.__setattr__(self, "thing_ids", tuple(self.thing_ids))
+        self._check_things(about["task"])
         options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
         for option, value in options.items():
             _check_option(about, option, value)
@@ -57,12 +61,31 @@ class ModelSpec:
         object.__setattr__(self, "output_stride", self.output_stride or about["output_stride"])
         object.__setattr__(self, "options", about["options"] | options)
 
+    @property
+    def task(self) -> Task:
+        """What the architecture is trained for."""
+        return network_catalog(self.name)[0]
+
+    def _check_things(self, task: Task) -> None:
+        if task != "panoptic" and self.thing_ids:
+            raise SettingsError(
+                f"{self.name} is a network for {task} segmentation; thing_ids are for panoptic ones. Leave them out."
+            )
+        if task == "panoptic" and not self.thing_ids:
+            raise SettingsError(
+                f"{self.name} needs to know which classes are countable things, and none is. Declare things in intarsia.toml, or "
+                "give thing_ids."
+            )
+        if strange := [i for i in self.thing_ids if not 0 <= i < self.num_classes]:
+            raise SettingsError(f"{self.name} was given the thing ids {strange}, outside its {self.num_classes} classes.")
+
     def _refuse_encoder(self) -> None:
         for what, value in (("encoder", self.encoder), ("output stride of an encoder", self.output_stride)):
             if value is not None:
+                able = [name for name in NETWORKS[self.task].names if describe_model(name)["encoder"]]
                 raise SettingsError(
-                    f"{self.name} has its own trunk, and the {what} {value!r} was given. Leave it out, or choose an architecture "
-                    f"that takes an encoder: {', '.join(name for name in SEMANTIC.names if describe_model(name)['encoder'])}."
+                    f"{self.name} has its own trunk, and the {what} {value!r} was given. Leave it out"
+                    + (f", or choose an architecture that takes an encoder: {', '.join(able)}." if able else ".")
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,6 +97,7 @@ class ModelSpec:
             "encoder": self.encoder,
             "output_stride": self.output_stride,
             "options": {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.items()},
+            **({"thing_ids": list(self.thing_ids)} if self.thing_ids else {}),
         }
 
     @classmethod
@@ -115,7 +139,9 @@ class ModelSpec:
 
     def _construct(self, **trunk: Any) -> Any:
         """Call the architecture; what it or a layer in it cannot do with the options becomes a sentence about them."""
-        architecture = SEMANTIC.load(self.name)
+        architecture = network_catalog(self.name)[1].load(self.name)
+        if self.thing_ids:
+            trunk["thing_ids"] = self.thing_ids
         try:
             return architecture(num_classes=self.num_classes, **trunk, **self.options)
         except IntarsiaError:
@@ -147,18 +173,20 @@ def create_model(
     encoder_weights: str = "none",
     output_stride: int | None = None,
     in_channels: int = 3,
+    thing_ids: Sequence[int] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Make a network by the name of its architecture.
 
     Args:
-        name: one of `SEMANTIC`.
-        classes: what it tells apart, or their names.
+        name: a file of `models.semantic`, `models.instance` or `models.panoptic`.
+        classes: what it tells apart, or their names; an instance network is made for the things among them (`core.thing_ids_of`).
         num_classes: how many there are, where there are no names.
         encoder: for architectures that take one: a file of `intarsia.encoders`, or any timm model.
         encoder_weights: "auto", "imagenet", "none" or a file.
         output_stride: of the encoder's last feature: 8, 16 or 32.
         in_channels: of the image.
+        thing_ids: of a panoptic network: which classes are things, where `classes` does not say it.
         options: the architecture's own arguments; `describe_model(name)["options"]` lists them.
 
     Returns:
@@ -170,12 +198,22 @@ def create_model(
     """
     if isinstance(classes, str):
         raise SettingsError(f"`classes` is the text {classes!r}; a ClassSpace or a list of names is expected.")
-    counts = {count for count in (len(classes) if classes is not None else None, num_classes) if count is not None}
+    task, _ = network_catalog(name)
+    space = classes if classes is None or isinstance(classes, ClassSpace) else ClassSpace.from_names(classes)
+    known = None if space is None else classes_learnt(task, space)
+    counts = {count for count in (known, num_classes) if count is not None}
     if len(counts) != 1:
-        found = f"{len(classes or ())} classes and num_classes={num_classes} do not agree" if counts else "neither was given"
+        found = f"{known} classes and num_classes={num_classes} do not agree" if counts else "neither was given"
         raise SettingsError(f"A network needs `classes` or `num_classes`: {found}.")
-    spec = ModelSpec(name, counts.pop(), in_channels, encoder, output_stride, options)
+    if thing_ids is None:
+        thing_ids = space.thing_ids if task == "panoptic" and space is not None else ()
+    spec = ModelSpec(name, counts.pop(), in_channels, encoder, output_stride, options, tuple(thing_ids))
     return spec.build(encoder_weights=encoder_weights)
+
+
+def classes_learnt(task: Task, classes: ClassSpace) -> int:
+    """How many classes a network for this task tells apart: all of them; for instances those of things."""
+    return len(thing_ids_of(classes)) if task == "instance" else len(classes)
 
 
 def spec_of(network: nn.Module) -> ModelSpec:
