@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,10 +54,12 @@ def test_one_pixel_by_hand():
     lead = np.log(3)
     np.testing.assert_allclose(refine(unary, image, field).prob[0], 1 / (1 + np.exp(-lead - 1)), rtol=1e-6)
     potts = 1 - np.eye(2)
-    np.testing.assert_allclose(refine(unary, image, field, compatibility=potts).prob[0], 1 / (1 + np.exp(-lead - 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        refine(unary, image, replace(field, compatibility=potts)).prob[0], 1 / (1 + np.exp(-lead - 1)), rtol=1e-6
+    )
     unequal = np.array([[0.0, 2.0], [1.0, 0.0]])  # label 0 pays 2 * 2 * 1/4, label 1 pays 2 * 1 * 3/4
     np.testing.assert_allclose(
-        refine(unary, image, field, compatibility=unequal).prob[0], 1 / (1 + np.exp(-lead - 0.5)), rtol=1e-6
+        refine(unary, image, replace(field, compatibility=unequal)).prob[0], 1 / (1 + np.exp(-lead - 0.5)), rtol=1e-6
     )
 
 
@@ -73,9 +76,10 @@ def test_stored_marginals_of_pydensecrf(shared_data, name):
         bilateral_xy=case["bilateral"]["sxy"],
         bilateral_rgb=case["bilateral"]["srgb"],
         iterations=case["iterations"],
+        confidence=case["gt_prob"],
     )
     image = np.array(Image.open(folder / name / "image.png").convert("RGB"))
-    refined = refine(hints, image, field, confidence=case["gt_prob"])
+    refined = refine(hints, image, field)
     marginals = np.load(folder / name / "reference_marginals.npz")["q"].astype(np.float32)
     assert np.abs(refined.prob - marginals).max() <= 6e-4
     assert (refined.ids + 1 == np.array(Image.open(folder / name / "reference_map.png"))).mean() >= 0.999
@@ -123,7 +127,7 @@ def test_without_weights_it_is_the_softmax():
     expected = softmax(-unary, 0)
     for field in (DenseCRF(spatial_weight=0, bilateral_weight=0), DenseCRF(iterations=0)):
         np.testing.assert_allclose(refine(unary, image, field).prob, expected, rtol=2e-6)
-        np.testing.assert_allclose(refine(unary, image, field, compatibility=np.ones((3, 3))).prob, expected, rtol=2e-6)
+        np.testing.assert_allclose(refine(unary, image, replace(field, compatibility=np.ones((3, 3)))).prob, expected, rtol=2e-6)
 
 
 def test_softmax_of_unaries_that_differ_much():
@@ -148,7 +152,7 @@ def test_potts_is_a_compatibility_and_constants_of_a_pixel_do_not_count():
     image, unary = scene()
     shifted = unary + np.random.default_rng(2).normal(0, 3, (1, 30, 40)).astype(np.float32)
     expected = refine(unary, image).prob
-    np.testing.assert_allclose(refine(unary, image, compatibility=1 - np.eye(3)).prob, expected, atol=1e-4)
+    np.testing.assert_allclose(refine(unary, image, DenseCRF(compatibility=1 - np.eye(3))).prob, expected, atol=1e-4)
     np.testing.assert_allclose(refine(shifted, image).prob, expected, atol=1e-4)
 
 
@@ -223,9 +227,11 @@ def test_errors():
         refine(LabelMap(np.zeros((30, 40), np.uint8)), image)
     assert refine(LabelMap(np.zeros((30, 40), np.uint8)), image, classes=CLASSES).classes is CLASSES
     with pytest.raises(SettingsError, match=r"shape \(2, 2\); \(3, 3\) fits 3 labels"):
-        refine(unary, image, compatibility=np.eye(2))
+        refine(unary, image, DenseCRF(compatibility=np.eye(2)))
     with pytest.raises(SettingsError, match="confidence is 1"):
-        refine(LabelMap(np.zeros((30, 40), np.uint8), CLASSES), image, confidence=1)
+        DenseCRF(confidence=1)
+    with pytest.raises(SettingsError, match=r"compatibility has shape \(2, 3\)"):
+        DenseCRF(compatibility=np.zeros((2, 3)))
     with pytest.raises(SettingsError, match="bilateral_rgb is 0"):
         DenseCRF(bilateral_rgb=0)
     with pytest.raises(SettingsError, match="spatial_weight is -1"):

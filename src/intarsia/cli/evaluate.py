@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from intarsia.cli.console import open_console
-from intarsia.cli.options import parse_pairs
+from intarsia.cli.options import RefineFile, RefineName, RefineSettings, parse_pairs
 from intarsia.cli.tables import print_evaluation
 
 __all__ = ["evaluate"]
@@ -30,6 +30,9 @@ def evaluate(
         str | None,
         typer.Option(help="For interactive methods, what is simulated from the truth: box, clicks=5 in each class, contour=8."),
     ] = None,
+    refine: RefineName = None,
+    refine_options: RefineSettings = None,
+    refine_file: RefineFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a model on a data set, at the images' own size, with intervals.
@@ -49,6 +52,9 @@ def evaluate(
             out=out,
             allow_partial=allow_partial,
             hints=hints,
+            refine=refine,
+            refine_options=parse_pairs(refine_options or []),
+            refine_file=refine_file,
         )
     except ScoreRefused as refused:
         if as_json:

@@ -5,11 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from intarsia.core.errors import SettingsError
 
-__all__ = ["parse_auto", "parse_duration", "parse_numbers", "parse_pairs", "parse_size", "parse_weights"]
+__all__ = [
+    "RefineFile",
+    "RefineName",
+    "RefineSettings",
+    "parse_auto",
+    "parse_duration",
+    "parse_numbers",
+    "parse_pairs",
+    "parse_size",
+    "parse_weights",
+]
+
+RefineName = Annotated[str | None, typer.Option(help="What refines the result by the image: crf, or crf_deeplab as released.")]
+RefineSettings = Annotated[
+    list[str] | None, typer.Option("--refine-set", help="Setting of the refinement, such as bilateral_xy=20. May come again.")
+]
+RefineFile = Annotated[str | None, typer.Option(help="Settings of a refinement in a file, such as tune-crf writes.")]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

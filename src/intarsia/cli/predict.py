@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intarsia.cli.console import open_console
-from intarsia.cli.options import parse_numbers, parse_pairs
+from intarsia.cli.options import RefineFile, RefineName, RefineSettings, parse_numbers, parse_pairs
 from intarsia.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def predict(
     boxes: Annotated[
         list[str] | None, typer.Option("--box", help="x0,y0,x1,y1 around what is wanted, in pixels. May come again.")
     ] = None,
+    refine: RefineName = None,
+    refine_options: RefineSettings = None,
+    refine_file: RefineFile = None,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Also write pictures of the result.")] = True,
 ) -> None:
     """Segment images: palette masks (ids inside, colours outside) at the original size, overlays, and a table.
@@ -57,6 +60,9 @@ def predict(
         overlays=overlays,
         hints=hints,
         boxes=[_parse_box(text) for text in boxes or []],
+        refine=refine,
+        refine_options=parse_pairs(refine_options or []),
+        refine_file=refine_file,
         progress=show,
     )
     failed = [row for row in rows if row.error is not None]

@@ -47,11 +47,14 @@ class DenseCRF:
         bilateral_rgb: b, its standard deviation in grey levels of 0..255.
         iterations: of mean field; 0 is the softmax of the unaries.
         normalization: of both filters, see `permutohedral`. Weights found with one do not carry over to another.
+        confidence: how probable a hard label is, between 0 and 1; for label maps without probabilities.
+        compatibility: (K, K) rows of numbers, what label l pays beside label l', learnt for instance; None is Potts.
 
     The defaults are those of DeepLab's test settings, symmetrically normalised.
 
     Raises:
-        SettingsError: a negative weight or count, or a standard deviation that is not positive.
+        SettingsError: a negative weight or count, a standard deviation that is not positive, a confidence outside 0 to 1, or a
+            compatibility that is not square.
     """
 
     spatial_weight: float = 3.0
@@ -61,6 +64,8 @@ class DenseCRF:
     bilateral_rgb: float = 10.0
     iterations: int = 10
     normalization: Normalization = "symmetric"
+    confidence: float = 0.7
+    compatibility: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         for name in ("spatial_weight", "bilateral_weight", "iterations"):
@@ -71,6 +76,19 @@ class DenseCRF:
                 raise SettingsError(f"{name} is {getattr(self, name)}; a standard deviation is finite and above 0.")
         if self.normalization not in ("symmetric", "before", "after", "none"):
             raise SettingsError(f"normalization is {self.normalization!r}; it is 'symmetric', 'before', 'after' or 'none'.")
+        if not 0 < self.confidence < 1:
+            raise SettingsError(f"confidence is {self.confidence}; how probable a label is lies between 0 and 1.")
+        if self.compatibility is not None:
+            rows = np.asarray(self.compatibility, np.float64)
+            if rows.ndim != 2 or len(rows) != len(rows.T) or not np.isfinite(rows).all():
+                raise SettingsError(
+                    f"The compatibility has shape {rows.shape}; finite numbers (K, K), a row for each label, fit."
+                )
+            object.__setattr__(self, "compatibility", tuple(map(tuple, rows.tolist())))  # comparable, and as TOML holds it
+
+    def __call__(self, prediction: LabelMap, image: Array) -> LabelMap:
+        """The prediction refined, see `refine`."""
+        return refine(prediction, image, self)
 
     def lattices(self, image: Array, pool: Executor | None = None) -> list[tuple[float, Lattice]]:
         """The kernels of an image (H, W, C), those without weight left out: weight and filter of its pixels in row order."""
@@ -88,10 +106,10 @@ class DenseCRF:
         return kernels
 
 
-DEEPLAB = DenseCRF(3, 3, 5, 50, 3, 10, "after")
+DEEPLAB = DenseCRF(3.0, 3.0, 5.0, 50.0, 3.0, 10, "after")
 """DeepLab v1 as released (Chen et al., ICLR 2015), found on PASCAL VOC: normalised by pixel, as the first authors' code did."""
 
-DEEPLAB_V2 = DenseCRF(3, 1, 4, 67, 3, 10, "after")
+DEEPLAB_V2 = DenseCRF(3.0, 1.0, 4.0, 67.0, 3.0, 10, "after")
 """DeepLab v2 with ResNet-101 as released (Chen et al., PAMI 2018)."""
 
 
@@ -101,8 +119,6 @@ def refine(
     settings: DenseCRF | None = None,
     *,
     classes: ClassSpace | None = None,
-    compatibility: Array | None = None,
-    confidence: float = 0.7,
     threads: int | None = None,
 ) -> LabelMap:
     """Refine a prediction by the image it was made of.
@@ -113,8 +129,6 @@ def refine(
         image: (H, W, C), any number of channels: integers by the range of their dtype, floats in [0, 1] or by their own range.
         settings: the field; `DenseCRF()` if not given.
         classes: of the result; those of the prediction if not given.
-        compatibility: (K, K), what label l pays beside label l', learnt for instance; Potts if not given.
-        confidence: how probable a hard label is, between 0 and 1; only for label maps without `prob`.
         threads: as many as numba would use, unless the image is small; results do not depend on it.
 
     Returns:
@@ -122,13 +136,13 @@ def refine(
 
     Raises:
         SegmentationError: sizes that differ, unaries that are not finite, regions without classes.
-        SettingsError: a compatibility of another shape, a confidence outside 0 to 1.
+        SettingsError: a compatibility of other classes.
     """
     settings = settings or DenseCRF()
     if isinstance(prediction, LabelMap):
         classes = classes or prediction.classes
         if prediction.prob is None:
-            unary = unary_from_labels(LabelMap(prediction.ids, classes), confidence)
+            unary = unary_from_labels(LabelMap(prediction.ids, classes), settings.confidence)
         else:
             unary = unary_from_prob(prediction.prob)
     else:
@@ -146,7 +160,8 @@ def refine(
         kernels = settings.lattices(image, pool)
         rows = np.ascontiguousarray(unary.reshape(shape[0], -1).T, np.float32)
         del unary  # as large as the beliefs
-        q = mean_field(rows, kernels, settings.iterations, compatibility=compatibility, pool=pool)
+        mu = None if settings.compatibility is None else np.asarray(settings.compatibility)
+        q = mean_field(rows, kernels, settings.iterations, compatibility=mu, pool=pool)
     dtype = classes.id_dtype if classes else smallest_id_dtype(shape[0] - 1)
     return LabelMap(q.argmax(1).astype(dtype).reshape(shape[1:]), classes, q.T.reshape(shape))
 
@@ -160,8 +175,6 @@ def unary_from_prob(prob: Array) -> Array:
 
 def unary_from_labels(labels: LabelMap, confidence: float = 0.7) -> Array:
     """-log p where the label has probability `confidence` and the others share the rest; uniform at the ignore id."""
-    if not 0 < confidence < 1:
-        raise SettingsError(f"confidence is {confidence}; how probable a label is lies between 0 and 1.")
     if labels.classes is None:
         raise SegmentationError("The label map has neither classes nor probabilities: regions cannot be refined by a CRF.")
     count = len(labels.classes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia.classical import Method
 from intarsia.core import Dataset, Predictor, SettingsError
+from intarsia.inference.refined import Refined
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, write_page
 from intarsia.workflow.run_folder import RunFolder
@@ -29,6 +31,9 @@ def evaluate(
     out: str | Path | None = None,
     allow_partial: bool = False,
     hints: str | None = None,
+    refine: str | None = None,
+    refine_options: Mapping[str, Any] | None = None,
+    refine_file: str | Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score a predictor on a split, at the images' own size.
@@ -44,6 +49,9 @@ def evaluate(
         allow_partial: score although more than half of the pixels are ignored or the truth holds one class only, with a warning.
         hints: for interactive methods, what is simulated from the truth: "box", "clicks=5" (in each class) or "contour=8" (along
             each outline); None takes what suits the method. The name in the results and a note say so.
+        refine: how predictions are refined by the image, such as "crf"; None leaves them. See `intarsia.inference.refined`.
+        refine_options: settings of the refinement, such as `bilateral_xy`.
+        refine_file: TOML of such settings, which `tune_crf` writes; it also says which refinement they are for.
         progress: called with number, count and key.
 
     Raises:
@@ -60,7 +68,10 @@ def evaluate(
             f"There is a run in {out}, whose own scores and report would be replaced. Choose another --out; `intarsia report "
             f"{out}` builds the run's report again."
         )
-    predictor = _guided(open_predictor(model, device=device, options=options), hints)
+    opened = open_predictor(
+        model, device=device, options=options, refine=refine, refine_options=refine_options, refine_file=refine_file
+    )
+    predictor = _guided(opened, hints)
     dataset = open_dataset(data, view="semantic") if isinstance(data, str | Path) else data
     outcome: Evaluation | ScoreRefused
     try:
@@ -71,6 +82,8 @@ def evaluate(
         inputs = {"data": lasting_source(data)} if isinstance(data, str | Path) else {}
         if isinstance(model, str | Path):
             inputs["model"] = str(Path(model).absolute() if Path(model).exists() else model)
+            if isinstance(opened, Refined):
+                inputs["refine"], inputs["refine_options"] = opened.refinement_name, json.dumps(vars(opened.refinement))
         results = Results.now(outcome, predictor, settings={"data": " ".join(dataset.notes)}, inputs=inputs)
         results.save(Path(out))
         write_page(Path(out), results, predictor, dataset)
@@ -83,8 +96,9 @@ def _guided(predictor: Predictor, hints: str | None) -> Predictor:
     """An interactive predictor with simulated hints: of what it takes, a box rather than clicks, and outlines if points alone."""
     from intarsia.evaluation import Guided
 
-    needed = predictor.about["hints"] if isinstance(predictor, Method) else ()
-    usable = (*needed, *(predictor.about["optional_hints"] if isinstance(predictor, Method) else ()))
+    method = predictor.predictor if isinstance(predictor, Refined) else predictor
+    needed = method.about["hints"] if isinstance(method, Method) else ()
+    usable = (*needed, *(method.about["optional_hints"] if isinstance(method, Method) else ()))
     if hints is not None and not usable:
         raise SettingsError(f"{predictor.name} takes no hints, and {hints!r} was to be simulated; leave it out.")
     if hints is None and needed:

@@ -16,6 +16,7 @@ from intarsia.classical import Method
 from intarsia.core import Array, DataError, Hints, IntarsiaError, Predictor, Segmentation, SettingsError
 from intarsia.core.errors import memory_ran_out
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
+from intarsia.inference.refined import Refined
 from intarsia.workflow.frames import VIDEO_SUFFIXES, count_frames, read_frames, segment_frames
 from intarsia.workflow.hints import open_hints
 from intarsia.workflow.predictors import open_predictor
@@ -50,6 +51,9 @@ def predict(
     overlays: bool = True,
     hints: str | Path | Hints | None = None,
     boxes: Sequence[Sequence[float]] = (),
+    refine: str | None = None,
+    refine_options: Mapping[str, Any] | None = None,
+    refine_file: str | Path | None = None,
     progress: Callable[[int, int, Predicted], None] | None = None,
 ) -> list[Predicted]:
     """Segment files, folders and globs.
@@ -73,16 +77,22 @@ def predict(
         hints: for interactive methods: hints, a file of them (JSON, or a scribble map as PNG), or a folder with one for each
             image, of its stem. See `intarsia.data.hints_file`.
         boxes: x0, y0, x1, y1 of boxes around what is wanted, in every image.
+        refine: how results are refined by the image, such as "crf"; None leaves them. See `intarsia.inference.refined`.
+        refine_options: settings of the refinement, such as `bilateral_xy`.
+        refine_file: TOML of such settings, which `tune_crf` writes; it also says which refinement they are for.
         progress: called after each input with its number, the count, and what happened.
 
     Raises:
         SettingsError: no image among the inputs.
     """
-    predictor = open_predictor(model, device=device, options=options)
+    predictor = open_predictor(
+        model, device=device, options=options, refine=refine, refine_options=refine_options, refine_file=refine_file
+    )
     out = Path(out)
     found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))
     hints_of = open_hints(hints, boxes)
-    in_order = isinstance(predictor, Method) and predictor.about["sequence"]
+    method = predictor.predictor if isinstance(predictor, Refined) else predictor
+    in_order = isinstance(method, Method) and method.about["sequence"]
     if in_order or any(path.suffix.lower() in VIDEO_SUFFIXES for path, _ in found):
         results = _predict_frames(predictor, found, out, overlays)
     else:
@@ -169,7 +179,7 @@ def _predict_frames(predictor: Predictor, found: Sequence[tuple[Path, str]], out
     """Frames in order; the time of a chunk counts for its first frame."""
 
     def segment(images: list[Array]) -> list[Segmentation]:
-        if isinstance(predictor, Method):
+        if isinstance(predictor, Method | Refined):
             return predictor.segment_sequence(images)
         return [predictor.predict(image) for image in images]
 

@@ -1,4 +1,4 @@
-"""What `--model` may be."""
+"""What `--model` may be, and what `--refine` makes of it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,47 @@ from typing import Any
 
 from intarsia.classical import CLASSICAL, create_method
 from intarsia.core import ModelFileError, Predictor, SettingsError, UnknownNameError, nearest_names
+from intarsia.inference.refined import Refined, create_refinement
 from intarsia.models import SEMANTIC
 
 __all__ = ["open_predictor"]
 
 
-def open_predictor(model: str | Path | Predictor, *, device: str = "auto", options: Mapping[str, Any] | None = None) -> Predictor:
+def open_predictor(
+    model: str | Path | Predictor,
+    *,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    refine: str | None = None,
+    refine_options: Mapping[str, Any] | None = None,
+    refine_file: str | Path | None = None,
+) -> Predictor:
     """The predictor that `model` means: one that is open already, a model file, a run's folder (its best), or a classical method.
 
     Args:
         model: a predictor, a path, or the name of a classical method.
         device: where a network runs.
         options: of a classical method.
+        refine: the name of a refinement of its results, such as "crf".
+        refine_options: settings of the refinement.
+        refine_file: a file of them, which says which refinement it is for.
 
     Raises:
-        UnknownNameError: the name of an architecture, which has not learnt anything yet.
+        UnknownNameError: the name of an architecture, which has not learnt anything yet, or of no refinement.
         ModelFileError: a file that is missing or damaged.
+        SettingsError: options that do not suit.
     """
+    if refine is None and refine_file is None:
+        if refine_options:
+            raise SettingsError(
+                f"Settings of a refinement ({', '.join(refine_options)}) were given, and none was chosen: --refine crf."
+            )
+        return _open(model, device, options)
+    name, refinement = create_refinement(refine, refine_options, refine_file)
+    return Refined(_open(model, device, options), refinement, name)
+
+
+def _open(model: str | Path | Predictor, device: str, options: Mapping[str, Any] | None) -> Predictor:
     if not isinstance(model, str | Path):
         return model
     path = Path(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,8 @@ def _open(out: Path, saved: Results | None, data: str | Path | None, device: str
     source = data or inputs.get("data") or (load_recipe(out / RECIPE).data if (out / RECIPE).is_file() else None)
     if source is None:
         raise SettingsError(f"Nothing in {out} says which data were used; name them by --data.")
-    predictor = open_predictor(inputs.get("model", out / BEST), device=device)
+    refinement = {"refine": inputs.get("refine"), "refine_options": json.loads(inputs.get("refine_options", "{}"))}
+    predictor = open_predictor(inputs.get("model", out / BEST), device=device, **refinement)
     try:
         return predictor, open_dataset(source, view="semantic")
     except IntarsiaError as error:
