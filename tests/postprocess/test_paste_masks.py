@@ -36,7 +36,8 @@ def slow_paste(grid, box, size_hw, threshold):
         for x in range(size_hw[1]):
             if not (x0 <= x + 0.5 <= x1 and y0 <= y + 0.5 <= y1):
                 continue
-            u, v = (x + 0.5 - x0) / (x1 - x0) * columns - 0.5, (y + 0.5 - y0) / (y1 - y0) * rows - 0.5
+            u = min(max((x + 0.5 - x0) / (x1 - x0) * columns - 0.5, 0), columns - 1)
+            v = min(max((y + 0.5 - y0) / (y1 - y0) * rows - 0.5, 0), rows - 1)
             value = 0.0
             for j in (int(np.floor(v)), int(np.floor(v)) + 1):
                 for i in (int(np.floor(u)), int(np.floor(u)) + 1):

@@ -2,9 +2,10 @@
 
 Source: He et al., "Mask R-CNN", ICCV 2017, section 3.1 (inference): the m x m output is resized to the box and binarised at 0.5.
 
-A pixel belongs to the object if its centre lies in the box and the grid, read there bilinearly with nothing around it, is at
-least the threshold; grid values are probabilities in the middle of their cells. So a grid of ones fills the pixels whose centres
-lie in the box. That is the rule of detectron2; the older one, of whole pixels of an enlarged box, loses up to a pixel.
+A pixel belongs to the object if its centre lies in the box and the grid, read there bilinearly, is at least the threshold; grid
+values are probabilities in the middle of their cells, and the outermost reach to the border of the box. So a grid of ones fills
+the pixels whose centres lie in the box. Pixel centres are those of detectron2; the older rule, of whole pixels of an enlarged
+box, loses up to one. Programs that read zeros beside the grid round off the corners of the box by up to half a cell.
 """
 
 from __future__ import annotations
@@ -93,5 +94,5 @@ def _weights(low: float, high: float, side: int, cells: int) -> tuple[int, Array
         return 0, np.zeros((0, cells))
     first = min(max(0, int(np.ceil(low - 0.5))), side)
     last = min(side, int(np.floor(high - 0.5)) + 1)
-    place = (np.arange(first, max(first, last)) + 0.5 - low) * cells / (high - low) - 0.5
+    place = ((np.arange(first, max(first, last)) + 0.5 - low) * cells / (high - low) - 0.5).clip(0, cells - 1)
     return first, np.clip(1 - np.abs(place[:, None] - np.arange(cells)), 0, None)
