@@ -9,7 +9,7 @@ from typing import Any
 from intarsia.classical import CLASSICAL, create_method
 from intarsia.core import ModelFileError, Predictor, SettingsError, UnknownNameError, nearest_names
 from intarsia.inference.refined import Refined, create_refinement
-from intarsia.models import SEMANTIC
+from intarsia.models import INSTANCE, PANOPTIC, SEMANTIC
 
 __all__ = ["open_predictor"]
 
@@ -28,7 +28,7 @@ def open_predictor(
     Args:
         model: a predictor, a path, or the name of a classical method.
         device: where a network runs.
-        options: of a classical method.
+        options: of a classical method, or of what decodes the objects of an instance or panoptic network.
         refine: the name of a refinement of its results, such as "crf".
         refine_options: settings of the refinement.
         refine_file: a file of them, which says which refinement it is for.
@@ -54,12 +54,7 @@ def _open(model: str | Path | Predictor, device: str, options: Mapping[str, Any]
     path = Path(model)
     if not path.exists() and str(model) in CLASSICAL:
         return create_method(str(model), **(options or {}))
-    if options:
-        raise SettingsError(
-            f"Options ({', '.join(options)}) were given for {str(model)!r}; a trained model has its own in its file, and only "
-            f"classical methods take some: {', '.join(CLASSICAL.names)}."
-        )
-    if not path.exists() and str(model) in SEMANTIC:
+    if not path.exists() and any(str(model) in catalog for catalog in (SEMANTIC, INSTANCE, PANOPTIC)):
         raise UnknownNameError(
             f"{model} is an architecture, and knows nothing until it is trained. Train it first "
             f"(intarsia train DATA --model {model}), then give the file best.safetensors of the run."
@@ -71,7 +66,7 @@ def _open(model: str | Path | Predictor, device: str, options: Mapping[str, Any]
         )
     from intarsia.inference import load
 
-    return load(path, device=device)
+    return load(path, device=device, options=options)
 
 
 def _nearest(name: str) -> str:

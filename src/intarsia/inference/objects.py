@@ -1,0 +1,160 @@
+"""Trained instance and panoptic networks as predictors: network, then decoder, at the size of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intarsia.core import (
+    Array,
+    ClassSpace,
+    Hints,
+    Instances,
+    ModelFileError,
+    Output,
+    Panoptic,
+    Task,
+    as_image,
+    thing_ids_of,
+)
+from intarsia.data.preprocessing import Preprocessing
+from intarsia.inference.any_image import to_array
+from intarsia.inference.model_file import ModelCard
+from intarsia.postprocess import create_decoder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["InstanceNetwork", "PanopticNetwork", "arrays_of_image"]
+
+
+class _ObjectNetwork:
+    """What both have in common; arguments as of `PanopticNetwork`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        card: ModelCard,
+        *,
+        device: str = "auto",
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        from intarsia.inference.network import choose_device
+
+        self.device = choose_device(device)
+        self.model = model.to(self.device).eval()
+        self.card = card
+        self.name = name or card.spec.name
+        self.decode = create_decoder(_decoder_of(model), options)
+
+    @property
+    def classes(self) -> ClassSpace:
+        return self.card.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.card.preprocessing
+
+    def _decoded(self, image: Array, **given: Any) -> Any:
+        import torch
+
+        image = as_image(image)
+        small = self.preprocessing.normalize(self.preprocessing.fit(image))
+        size_hw, seen_hw = image.shape[:2], small.shape[1:]
+        with torch.inference_mode():
+            output = self.model(torch.from_numpy(small)[None].to(self.device))
+            logits, parts = arrays_of_image(output, 0, size_hw)
+        if "boxes_xyxy" in parts:
+            scale_yx = (size_hw[0] / seen_hw[0], size_hw[1] / seen_hw[1])
+            return self.decode(logits, parts, seen_hw, scale_yx=scale_yx, **given)
+        return self.decode(logits, parts, size_hw, **given)
+
+
+class InstanceNetwork(_ObjectNetwork):
+    """Image in, objects out, at the size of the image; arguments as of `PanopticNetwork`."""
+
+    @property
+    def task(self) -> Task:
+        return "instance"
+
+    def __call__(self, image: Any) -> Instances:
+        """The objects of a path, an array or a PIL image."""
+        return self.predict(to_array(image))
+
+    def predict(self, image: Array, hints: Hints | None = None) -> Instances:
+        """The objects in an array (H, W) or (H, W, C), which may overlap, best score first."""
+        masks, class_index, score = self._decoded(image)
+        class_id = np.array(thing_ids_of(self.classes), np.int32)[class_index]
+        return Instances(masks, class_id, self.classes, np.clip(score, 0, 1).astype(np.float32))
+
+
+class PanopticNetwork(_ObjectNetwork):
+    """Image in, panoptic map out, at the size of the image.
+
+    Args:
+        model: the network, whose class says which decoder is its own; it is put into evaluation mode.
+        card: classes, preprocessing and where it comes from.
+        device: where it runs; "auto" takes a GPU if there is one.
+        name: what it is called in tables.
+        options: of the decoder, such as `min_score`; see `intarsia.postprocess.decoder_options`.
+
+    Raises:
+        SettingsError: an option that the decoder does not have.
+    """
+
+    @property
+    def task(self) -> Task:
+        return "panoptic"
+
+    def __call__(self, image: Any) -> Panoptic:
+        """The panoptic map of a path, an array or a PIL image."""
+        return self.predict(to_array(image))
+
+    def predict(self, image: Array, hints: Hints | None = None) -> Panoptic:
+        """The panoptic map of an array (H, W) or (H, W, C)."""
+        things = thing_ids_of(self.classes)
+        ids, segments = self._decoded(image, thing_ids=things, num_classes=len(self.classes))
+        return Panoptic(ids, tuple(segments), self.classes)
+
+
+def arrays_of_image(output: Output, index: int, size_hw: tuple[int, int] | None = None) -> tuple[Array, dict[str, Array]]:
+    """Logits and parts of one image of a batch, as decoders take them.
+
+    Maps (N, C, H, W) lose the axis of images and are enlarged to `size_hw` (bilinear, pixel centres at half) before anything is
+    decided; of what is a row for each object, the rows of this image remain, told by `parts["image_index"]`.
+
+    Args:
+        output: of a network in evaluation mode.
+        index: of the image in the batch.
+        size_hw: of the maps that are wanted; None leaves them as they are.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    parts = output.parts or {}
+    of_image = parts["image_index"] == index if "image_index" in parts else None
+
+    def array(tensor: torch.Tensor) -> Array:
+        if tensor.ndim == 4:
+            tensor = tensor[index : index + 1].float()
+            if size_hw is not None and tensor.shape[2:] != size_hw:
+                tensor = interpolate(tensor, size_hw, mode="bilinear", align_corners=False)
+            tensor = tensor[0]
+        elif of_image is not None and len(tensor) == len(of_image):
+            tensor = tensor[of_image]
+        tensor = tensor.detach().cpu()
+        return np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
+
+    return array(output.logits), {name: array(tensor) for name, tensor in parts.items()}
+
+
+def _decoder_of(model: nn.Module) -> str:
+    name = getattr(model, "DECODER", None)
+    if not isinstance(name, str):
+        raise ModelFileError(
+            f"A {type(model).__name__} does not say how its output becomes objects (DECODER), so it is no network of objects."
+        )
+    return name
