@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intarsia.core import ClassSpace, LabelMap
 from intarsia.data.batch_transforms import augment_batch
 from intarsia.data.transforms import Augmentation, Draw
 
@@ -12,11 +13,15 @@ IGNORE = 255
 
 def one_by_one(images, labels, augmentation, seeds):
     """What `Augmentation` makes of each sample, stacked."""
+    space = ClassSpace.from_names([str(i) for i in range(256)], ignore_id=256)
     made = [
-        augmentation(image, label, IGNORE, np.random.default_rng(seed))
+        augmentation(image, LabelMap(label.astype(np.uint16), space), np.random.default_rng(seed))
         for image, label, seed in zip(images, labels, seeds, strict=True)
     ]
-    return [np.stack(parts) for parts in zip(*made, strict=True)]
+    image, truth, inside = zip(*made, strict=True)
+    label = np.stack([one.ids for one in truth])
+    label[label == space.ignore_id] = IGNORE
+    return [np.stack(image), label, np.stack(inside)]
 
 
 def at_once(images, labels, augmentation, seeds):

@@ -131,5 +131,5 @@ def test_a_truth_that_is_no_label_map_is_refused():
             sample = super().read(key)
             return Sample(sample.image, (Instances.from_ids(sample.truth.ids, SPACE, 1),), key)
 
-    with pytest.raises(SettingsError, match="train/0 has Instances as truth"):
+    with pytest.raises(SettingsError, match="train/0 has Instances as truth; semantic networks learn from label maps"):
         FittedSamples(Objects(), ["train/0"], PLAIN)[0]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from intarsia.core.segmentation import Segmentation
+
 __all__ = ["Auxiliary", "Batch", "Output"]
 
 
@@ -19,6 +21,7 @@ class Batch(NamedTuple):
     keys: the samples' keys.
     sizes_hw: the images' original sizes.
     targets: further training targets by name (borders, presence, boxes ...).
+    truths: of the images as they are here, in validation of what finds objects; else none.
     """
 
     image: Tensor
@@ -26,6 +29,7 @@ class Batch(NamedTuple):
     keys: tuple[str, ...]
     sizes_hw: tuple[tuple[int, int], ...]
     targets: Mapping[str, Tensor] | None = None
+    truths: tuple[Segmentation, ...] = ()
 
 
 class Auxiliary(NamedTuple):

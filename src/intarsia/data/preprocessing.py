@@ -13,7 +13,7 @@ import numpy as np
 
 from intarsia.core import Array, DataError
 
-__all__ = ["Preprocessing", "resize_image", "resize_label"]
+__all__ = ["Preprocessing", "nearest_pixels", "resize_image", "resize_label"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,11 @@ def resize_label(label: Array, size_hw: tuple[int, int]) -> Array:
     """
     if label.shape == size_hw:
         return label
-    rows = ((np.arange(size_hw[0]) + 0.5) * label.shape[0] / size_hw[0]).astype(np.intp)
-    columns = ((np.arange(size_hw[1]) + 0.5) * label.shape[1] / size_hw[1]).astype(np.intp)
+    rows, columns = (nearest_pixels(length, size) for length, size in zip(label.shape, size_hw, strict=True))
     resized: Array = label[rows[:, None], columns]
     return resized
+
+
+def nearest_pixels(length: int, size: int) -> Array:
+    """(size,) intp: the pixel of an axis of `length` in which the centre of each pixel lies when it is resized to `size`."""
+    return ((np.arange(size) + 0.5) * length / size).astype(np.intp)

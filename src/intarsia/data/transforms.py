@@ -1,4 +1,4 @@
-"""Random changes of an image together with its labels, for training. Every change is drawn from one generator, in one order,
+"""Random changes of an image together with its truth, for training. Every change is drawn from one generator, in one order,
 so that a sample's augmentation depends on the seed, the epoch and the sample alone. `batch_transforms` makes the same changes of
 whole batches on a device.
 """
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from intarsia.core import Array
-from intarsia.data.preprocessing import resize_image, resize_label
+from intarsia.data.preprocessing import nearest_pixels, resize_image
+from intarsia.data.resampling import Truth, resample_truth
 
-__all__ = ["Augmentation", "ColorShift", "Draw", "scale_and_crop", "shift_color", "window"]
+__all__ = ["Augmentation", "ColorShift", "Draw", "crop_image", "crop_truth", "shift_color", "window"]
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the grey that saturation is measured from."""
@@ -41,30 +42,31 @@ class Augmentation:
         mirror = rng.random() < self.flip
         return Draw(zoom, place_yx, mirror, ColorShift.draw(self.color, channels, rng) if self.color > 0 else None)
 
-    def __call__(self, image: Array, label: Array, ignore_id: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    def __call__(self, image: Array, truth: Truth, rng: np.random.Generator) -> tuple[Array, Truth, Array]:
         """Change one sample.
 
         Args:
             image: (H, W, C) uint8, uint16 or float32.
-            label: (H, W) integer ids.
-            ignore_id: what the label holds where the crop leaves the image.
+            truth: of the image.
             rng: source of every choice.
 
         Returns:
-            image (h, w, C) of the same dtype, label (h, w), and inside (h, w) bool, False where the crop left the image.
+            image (h, w, C) of the same dtype, the truth of these (h, w), and inside (h, w) bool, False where the crop left the
+            image.
         """
         draw = self.draw(image.shape[2], rng)
-        image, label, inside = scale_and_crop(image, label, draw.zoom, self.crop_hw, draw.place_yx, ignore_id)
-        if draw.mirror:
-            image, label, inside = image[:, ::-1], label[:, ::-1], inside[:, ::-1]
+        cropped, inside = crop_image(image, draw, self.crop_hw)
         if draw.color is not None:
-            image = shift_color(image, draw.color)
-        return image, label, inside
+            cropped = shift_color(cropped, draw.color)
+        return cropped, crop_truth(truth, draw, self.crop_hw), inside
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The changes chosen for one sample; `zoom` and `place_yx` as `scale_and_crop` takes them."""
+    """The changes chosen for one sample.
+
+    `place_yx` in [0, 1] says where the window lies that the crop shows: 0 at one end of the image, 1 at the other.
+    """
 
     zoom: float
     place_yx: tuple[float, float]
@@ -88,29 +90,32 @@ class ColorShift:
         return cls(brightness, contrast, saturation, tuple(np.exp(rng.uniform(-strength / 3, strength / 3, channels)).tolist()))
 
 
-def scale_and_crop(
-    image: Array,
-    label: Array,
-    zoom: float,
-    crop_hw: tuple[int, int],
-    place_yx: tuple[float, float],
-    ignore_id: int,
-) -> tuple[Array, Array, Array]:
-    """Zoom in or out and cut a window of `crop_hw`, padding where the window is larger than the zoomed image.
+def crop_image(image: Array, draw: Draw, crop_hw: tuple[int, int]) -> tuple[Array, Array]:
+    """Zoom in or out, cut a window of `crop_hw` and mirror it; padded with 0 where the window is larger than the zoomed image.
 
-    `place_yx` in [0, 1] says where the window lies: 0 at one end, 1 at the other. Only what is seen is resized.
-    The padding of the image is 0; its label is `ignore_id`.
+    Only what is seen is resized.
+
+    Returns:
+        image (h, w, C), and inside (h, w) bool, False where the crop left the image.
     """
-    axes = zip(image.shape[:2], crop_hw, place_yx, strict=True)
-    (rows, to_rows), (columns, to_columns) = (window(length, crop, zoom, place) for length, crop, place in axes)
+    (rows, to_rows), (columns, to_columns) = _windows(image.shape[:2], draw, crop_hw)
     target, size = (to_rows, to_columns), (to_rows.stop - to_rows.start, to_columns.stop - to_columns.start)
-    out_image = np.zeros((*crop_hw, image.shape[2]), image.dtype)
-    out_label = np.full(crop_hw, ignore_id, label.dtype)
-    inside = np.zeros(crop_hw, np.bool_)
-    out_image[target] = resize_image(np.ascontiguousarray(image[rows, columns]), size)
-    out_label[target] = resize_label(label[rows, columns], size)
+    cropped, inside = np.zeros((*crop_hw, image.shape[2]), image.dtype), np.zeros(crop_hw, np.bool_)
+    cropped[target] = resize_image(np.ascontiguousarray(image[rows, columns]), size)
     inside[target] = True
-    return out_image, out_label, inside
+    return (cropped[:, ::-1], inside[:, ::-1]) if draw.mirror else (cropped, inside)
+
+
+def crop_truth(truth: Truth, draw: Draw, crop_hw: tuple[int, int]) -> Truth:
+    """What the crop shows of the truth, in step with `crop_image`."""
+    rows, columns = (np.full(length, -1) for length in crop_hw)
+    for pixels, (taken, put) in zip((rows, columns), _windows(truth.size_hw, draw, crop_hw), strict=True):
+        pixels[put] = taken.start + nearest_pixels(taken.stop - taken.start, put.stop - put.start)
+    return resample_truth(truth, rows, columns[::-1] if draw.mirror else columns)
+
+
+def _windows(size_hw: tuple[int, ...], draw: Draw, crop_hw: tuple[int, int]) -> list[tuple[slice, slice]]:
+    return [window(*axis[:2], draw.zoom, axis[2]) for axis in zip(size_hw, crop_hw, draw.place_yx, strict=True)]
 
 
 def window(length: int, crop: int, zoom: float, place: float) -> tuple[slice, slice]:

@@ -15,10 +15,22 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from intarsia.core import Array, Batch, DataError, Dataset, IntarsiaError, LabelMap, SettingsError
+from intarsia.core import (
+    Array,
+    Batch,
+    DataError,
+    Dataset,
+    Instances,
+    IntarsiaError,
+    LabelMap,
+    Panoptic,
+    SettingsError,
+    Task,
+)
 from intarsia.core.errors import memory_ran_out
 from intarsia.data.collate import PreparedSample, collate
-from intarsia.data.preprocessing import Preprocessing, resize_label
+from intarsia.data.preprocessing import Preprocessing
+from intarsia.data.resampling import Truth, fit_truth
 from intarsia.data.targets import make_targets
 from intarsia.data.transforms import Augmentation
 
@@ -28,49 +40,74 @@ CACHE_BYTES = 4 << 30
 """Decoded and fitted samples are kept in memory up to this size; the rest is decoded each time."""
 
 
+Fitted = tuple[Array, Truth, tuple[int, int]]
+TRUTHS: dict[Task, tuple[type[Truth], str]] = {
+    "semantic": (LabelMap, "label maps"),
+    "instance": (Instances, "objects"),
+    "panoptic": (Panoptic, "panoptic maps"),
+}
+"""What networks for a task learn from."""
+
+
 class FittedSamples:
     """Samples of a split, decoded and fitted to the network's size, kept in memory while they fit.
 
-    A sample is (image (h, w, C) of its own dtype, label (h, w), size of the original).
+    A sample is (image (h, w, C) of its own dtype, its truth at that size, size of the original).
+
+    Args:
+        dataset: the data.
+        keys: of the samples.
+        preprocessing: which says the size.
+        cache_bytes: how much memory they may take.
+        task: what is learnt from them.
     """
 
     def __init__(
-        self, dataset: Dataset, keys: Sequence[str], preprocessing: Preprocessing, cache_bytes: int = CACHE_BYTES
+        self,
+        dataset: Dataset,
+        keys: Sequence[str],
+        preprocessing: Preprocessing,
+        cache_bytes: int = CACHE_BYTES,
+        task: Task = "semantic",
     ) -> None:
         self.dataset = dataset
         self.keys = tuple(keys)
         self.preprocessing = preprocessing
+        self.task = task
         self._left = cache_bytes
-        self._kept: dict[int, tuple[Array, Array, tuple[int, int]]] = {}
+        self._kept: dict[int, Fitted] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, index: int) -> tuple[Array, Array, tuple[int, int]]:
+    def __getitem__(self, index: int) -> Fitted:
         if index in self._kept:
             return self._kept[index]
         sample = self.dataset.read(self.keys[index])
-        truth = sample.truth
-        if not isinstance(truth, LabelMap):
-            raise SettingsError(f"{sample.key} has {type(truth).__name__} as truth; a semantic network learns from label maps.")
+        kind, words = TRUTHS[self.task]
+        if not isinstance(sample.truth, kind):
+            raise SettingsError(
+                f"{sample.key} has {type(sample.truth).__name__} as truth; {self.task} networks learn from {words}."
+            )
         image = self.preprocessing.fit(sample.image, where=sample.key)
-        fitted = (image, resize_label(truth.ids, (image.shape[0], image.shape[1])), sample.size_hw)
-        size = fitted[0].nbytes + fitted[1].nbytes
+        truth = fit_truth(sample.truth, (image.shape[0], image.shape[1]))
+        fitted = (image, truth, sample.size_hw)
+        size = image.nbytes + (truth.masks.bits.nbytes if isinstance(truth, Instances) else truth.ids.nbytes)
         if size <= self._left:
             self._left -= size
             self._kept[index] = fitted
         return fitted
 
     def prepared(
-        self, index: int, image: Array, label: Array, size_hw: tuple[int, int], targets: Sequence[str]
+        self, index: int, image: Array, truth: Truth, size_hw: tuple[int, int], targets: Sequence[str]
     ) -> PreparedSample:
-        """An image and label made from sample `index`, with the further targets of that label."""
-        made = make_targets(targets, LabelMap(label, self.dataset.classes)) if targets else {}
-        return PreparedSample(image, label, self.keys[index], size_hw, made)
+        """An image and its truth, made from sample `index`, with the further targets of that truth."""
+        return PreparedSample(image, _label(truth), self.keys[index], size_hw, make_targets(targets, truth))
 
     def labels(self) -> Iterator[Array]:
-        """The label of each sample; on the way, what fits into memory is decoded and kept."""
-        return (self[index][1] for index in range(len(self)))
+        """The label of each sample that has one; on the way, what fits into memory is decoded and kept."""
+        labels = (_label(self[index][1]) for index in range(len(self)))
+        return (label for label in labels if label is not None)
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker that was not forked gets no copy of what is kept, and keeps nothing itself: memory stays bounded."""
@@ -98,16 +135,16 @@ class TrainingSamples(TorchDataset[PreparedSample]):
 
     def __getitem__(self, which: tuple[int, int]) -> PreparedSample:
         epoch, index = which
-        image, label, size_hw = self.fitted[index]
+        image, truth, size_hw = self.fitted[index]
         rng = np.random.default_rng((self.seed, epoch, index))
-        image, label, inside = self.augmentation(image, label, self.fitted.dataset.classes.ignore_id, rng)
+        image, truth, inside = self.augmentation(image, truth, rng)
         ready = self.fitted.preprocessing.normalize(image)
         ready *= inside  # outside the image: the mean colour, which is 0 after normalisation
-        return self.fitted.prepared(index, ready, label, size_hw, self.targets)
+        return self.fitted.prepared(index, ready, truth, size_hw, self.targets)
 
 
 class ValidationSamples(TorchDataset[PreparedSample]):
-    """Samples as they are."""
+    """Samples as they are; with their truth, where objects are to be scored."""
 
     def __init__(self, fitted: FittedSamples, targets: Sequence[str] = ()) -> None:
         self.fitted = fitted
@@ -117,8 +154,9 @@ class ValidationSamples(TorchDataset[PreparedSample]):
         return len(self.fitted)
 
     def __getitem__(self, index: int) -> PreparedSample:
-        image, label, size_hw = self.fitted[index]
-        return self.fitted.prepared(index, self.fitted.preprocessing.normalize(image), label, size_hw, self.targets)
+        image, truth, size_hw = self.fitted[index]
+        ready = self.fitted.prepared(index, self.fitted.preprocessing.normalize(image), truth, size_hw, self.targets)
+        return ready if self.fitted.task == "semantic" else ready._replace(truth=truth)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -222,6 +260,13 @@ class SegmentationData(L.LightningDataModule):
         if isinstance(batch, DataError):
             raise batch
         return to_device(batch, device)
+
+
+def _label(truth: Truth) -> Array | None:
+    """(h, w) class ids; None of objects, which need not have one at each pixel."""
+    if isinstance(truth, Instances):
+        return None
+    return (truth.to_label_map() if isinstance(truth, Panoptic) else truth).ids
 
 
 class _Guarded(TorchDataset[PreparedSample | DataError]):

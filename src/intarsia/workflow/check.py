@@ -105,9 +105,7 @@ def _before_and_after(sample: Sample, rng: np.random.Generator) -> list[Array]:
     height, width = sample.size_hw
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     crop = Augmentation((max(1, round(height * scale)), max(1, round(width * scale))))
-    ignore_id = 255 if labels.classes is None else labels.classes.ignore_id
-    image, label, _ = crop(sample.image, labels.ids, ignore_id, rng)
-    changed = LabelMap(np.ascontiguousarray(label), labels.classes)
+    image, changed, _ = crop(sample.image, labels, rng)
     return [as_rgb(sample.image), overlay(sample.image, labels), as_rgb(image), overlay(image, changed)]
 
 
