@@ -10,7 +10,7 @@ from intarsia.losses._pixels import pixel_cross_entropy
 from intarsia.losses._prepare import prepare
 from intarsia.ops.over_processes import sum_over_processes
 
-__all__ = ["BoundaryAwareLoss", "boundary_aware_loss"]
+__all__ = ["BoundaryAwareLoss", "boundary_aware_loss", "channel_losses"]
 
 
 class BoundaryAwareLoss(nn.Module):
@@ -58,10 +58,15 @@ def boundary_aware_loss(logits: Tensor, target: Tensor, *, balance: float = 0.7,
             f"The logits have shape {tuple(logits.shape)} and the target {tuple(target.shape)}; both are (N, 2, H, W), objects "
             "and the borders where they touch."
         )
+    return channel_losses(logits, target, balance=balance, ignore_id=ignore_id).mean()
+
+
+def channel_losses(logits: Tensor, target: Tensor, *, balance: float = 0.7, ignore_id: int = 255) -> Tensor:
+    """(C,) `balance entropy[k] + (1 - balance) overlap[k]`, as in `boundary_aware_loss`, of logits (N, C, H, W)."""
     given = prepare(logits, target, ignore_id)
     pixels = sum_over_processes(given.valid.to(given.logits.dtype).sum((0, 2, 3)))
     entropy = sum_over_processes(pixel_cross_entropy(given).sum((0, 2, 3))) / pixels.clamp(min=1)
     both, predicted, truth = soft_overlap(given)
     jaccard = both / (predicted + truth.clamp(min=1) - both)
     overlap = (1 - jaccard) * (truth > 0)
-    return (balance * entropy + (1 - balance) * overlap).mean()
+    return balance * entropy + (1 - balance) * overlap

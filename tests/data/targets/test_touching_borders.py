@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.morphology import dilation, disk
 
-from intarsia.core import ClassSpace, LabelMap, SettingsError
+from intarsia.core import ClassSpace, InstanceMasks, Instances, LabelMap, Panoptic, Segment, SegmentationError, SettingsError
 from intarsia.data.targets import make_targets
+from intarsia.data.targets._objects import objects_of
 from intarsia.data.targets.touching_borders import touching_borders
 
 CELLS = ClassSpace.from_names(["background", "cell"])
@@ -54,3 +57,31 @@ def test_fewer_than_two_objects_have_no_border(ids: np.ndarray) -> None:
 def test_errors() -> None:
     with pytest.raises(SettingsError, match=r"borders are 0\.5 pixels wide"):
         touching_borders(LabelMap(np.ones((2, 2), np.int32)), width=0.5)
+
+
+def test_instances_of_two_classes_and_a_crowd() -> None:
+    ids = np.array([[1, 1, 2, 2, 0, 0, 0, 3, 3]], np.int32)
+    truth = Instances.from_ids(ids, ClassSpace.from_names(["background", "a", "b"]), {1: 2, 2: 1, 3: 1})
+    crowded = replace(truth, is_crowd=np.array([False, False, True]))
+    assert touching_borders(truth, width=1).tolist() == [
+        [[0, 0, 1, 1, 0, 0, 0, 1, 1]],
+        [[1, 1, 0, 0, 0, 0, 0, 0, 0]],
+        [[0, 1, 1, 0, 0, 0, 0, 0, 0]],
+    ]
+    assert (touching_borders(crowded)[:, :, 7:] == 255).all()
+    assert not (touching_borders(crowded)[:, :, :7] == 255).any()
+
+
+def test_of_instances_that_overlap_the_earlier_is_seen() -> None:
+    masks = [np.array([[0, 1, 1, 0]], bool), np.array([[0, 0, 1, 1]], bool)]
+    truth = Instances(InstanceMasks.pack(masks, (1, 4)), np.array([1, 1]), CELLS)
+    assert objects_of(truth).ids.tolist() == [[0, 1, 1, 2]]
+
+
+def test_panoptic_things_and_void() -> None:
+    classes = ClassSpace.from_names(["sky", "car"], things=["car"])
+    truth = Panoptic(np.array([[5, 7, 7, 9, 0]]), (Segment(5, 0), Segment(7, 1), Segment(9, 1)), classes)
+    assert touching_borders(truth, width=1).tolist() == [[[0, 1, 1, 1, 255]], [[0, 0, 1, 1, 255]]]
+    stuff = Instances.from_ids(np.array([[1]]), classes, 0)
+    with pytest.raises(SegmentationError, match="objects of sky, which are no classes of things; these are car"):
+        touching_borders(stuff)
