@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.report import report
     from intarsia.workflow.score import score
     from intarsia.workflow.train import train
+    from intarsia.workflow.tune_crf import tune_crf
 
 __all__ = [
     "ClassSpace",
@@ -51,6 +52,7 @@ __all__ = [
     "report",
     "score",
     "train",
+    "tune_crf",
 ]
 
 _HOMES = {
@@ -67,6 +69,7 @@ _HOMES = {
     "report": "intarsia.workflow.report",
     "score": "intarsia.workflow.score",
     "train": "intarsia.workflow.train",
+    "tune_crf": "intarsia.workflow.tune_crf",
 }
 
 

@@ -18,6 +18,7 @@ from intarsia.cli.predict import predict
 from intarsia.cli.report import report
 from intarsia.cli.score import score
 from intarsia.cli.train import train
+from intarsia.cli.tune_crf import tune_crf
 from intarsia.core.errors import IntarsiaError, memory_ran_out
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ Intarsia segments images. What to do first:
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
+  intarsia tune-crf FILE FOLDER          settings of a CRF that sharpens the masks of a model: predict ... --refine-file crf.toml
   intarsia score MASKS TRUTH             scores of masks that any tool made
   intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
   intarsia models                        the networks there are
@@ -52,6 +54,7 @@ app = typer.Typer(
 for command in (check, train, evaluate, predict, report, score, models, demo, doctor):
     app.command()(command)
 app.command("import")(import_)
+app.command("tune-crf")(tune_crf)
 
 
 @app.callback(invoke_without_command=True)

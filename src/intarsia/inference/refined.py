@@ -27,7 +27,7 @@ from intarsia.core import (
 )
 from intarsia.core.whole_file import written_whole
 
-__all__ = ["REFINEMENTS", "Refined", "Refinement", "create_refinement", "write_refinement"]
+__all__ = ["REFINEMENTS", "Refined", "Refinement", "create_refinement", "predict_with_prob", "write_refinement"]
 
 REFINEMENTS = {
     "crf": "dense_crf.DenseCRF",
@@ -63,7 +63,6 @@ class Refined:
             kind = {"regions": "regions without classes", "instance": "objects"}.get(predictor.task, "segments")
             raise SettingsError(f"{predictor.name} makes {kind}; {name} refines predictions that give each pixel a class.")
         self.predictor, self.refinement, self.refinement_name = predictor, refinement, name
-        self._gives_prob = "prob" in inspect.signature(predictor.predict).parameters
 
     @property
     def name(self) -> str:
@@ -84,8 +83,7 @@ class Refined:
 
     def predict(self, image: Array, hints: Hints | None = None) -> LabelMap:
         """Segment one image, refined."""
-        more = {"prob": True} if self._gives_prob else {}
-        return self._refine(self.predictor.predict(image, hints, **more), image)
+        return self._refine(predict_with_prob(self.predictor, image, hints), image)
 
     def segment_sequence(self, frames: Sequence[Array]) -> list[Segmentation]:
         """Segment frames of one size, in order, each refined."""
@@ -101,6 +99,12 @@ class Refined:
             return self.refinement(found, image)
         numbered = ClassSpace.from_names([str(number) for number in range(int(found.ids.max(initial=0)) + 1)])  # hints decided
         return LabelMap(self.refinement(LabelMap(found.ids, numbered), image).ids)
+
+
+def predict_with_prob(predictor: Predictor, image: Array, hints: Hints | None = None) -> Segmentation:
+    """What a predictor makes of an image, with class probabilities if it has them."""
+    more = {"prob": True} if "prob" in inspect.signature(predictor.predict).parameters else {}
+    return predictor.predict(image, hints, **more)
 
 
 def create_refinement(
