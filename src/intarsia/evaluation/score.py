@@ -16,25 +16,13 @@ from intarsia.evaluation.file_pairs import annotators_by_name, files_of_both, pa
 from intarsia.evaluation.refusal import check_meaning
 from intarsia.evaluation.score_classes import USUAL_VOID, Ignored, Values, ids_of, ignored_value, label_classes
 from intarsia.evaluation.score_objects import open_instances, open_panoptic
+from intarsia.evaluation.tallies import InstanceTally, PanopticTally
 from intarsia.metrics import Intervals, RowScores, bootstrap
-from intarsia.metrics.aji import AjiEvidence, observe_aji, score_aji, score_shares
-from intarsia.metrics.coco_ap import CocoApEvidence, coco_ap_of_draws, observe_coco_ap, score_coco_ap
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion, score_tallies
-from intarsia.metrics.mean_precision import MeanPrecisionEvidence, observe_mean_precision, score_precisions
-from intarsia.metrics.panoptic_quality import (
-    PanopticEvidence,
-    observe_panoptic_quality,
-    score_panoptic_quality,
-    score_qualities,
-)
 from intarsia.metrics.region_overlap import RegionEvidence, observe_region_overlap, score_region_overlap
 from intarsia.metrics.region_overlap import score_tallies as score_regions
-from intarsia.metrics.voc_ap import VocApEvidence, observe_voc_ap, score_voc_ap, voc_ap_of_draws
 
 __all__ = ["FileScores", "score_files"]
-
-RANKED_SAMPLES = 200
-"""Resamples of scores for each of which the objects are ranked again, which takes its time."""
 
 REMEDY = "`--ignore ID` (ignore=ID) says which value is, `--ignore none` (ignore='none') that none is."
 
@@ -42,9 +30,6 @@ BINARY = (
     "The truth holds 0 and 255 only, and 255 was taken as the value to ignore. Probably it is the object: then say "
     "`--ignore none` (ignore='none')."
 )
-
-COCO_LIMIT = 100
-"""Objects of a class and image that COCO's AP looks at."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -174,36 +159,11 @@ def _semantic(
 def _instance(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
     objects = open_instances(predictions, truth, names, ignore)
     keys = paired_names(objects.predicted, objects.true, predictions, truth)
-    masks, boxes, voc, precision, aji, scored, crowded = [], [], [], [], [], False, 0
+    tally = InstanceTally()
     for number, key in enumerate(keys, 1):
-        pair = objects.predicted[key](), objects.true[key]()
-        scored |= pair[0].score is not None
-        crowded += max(map(len, pair)) > COCO_LIMIT
-        masks.append(observe_coco_ap(*pair, key))
-        boxes.append(observe_coco_ap(*pair, key, shape="box"))
-        voc.append(observe_voc_ap(*pair, key))
-        precision.append(observe_mean_precision(*pair, key))
-        aji.append(observe_aji(*pair, key))
+        tally.observe(objects.predicted[key](), objects.true[key](), key)
         progress(number, len(keys), key)
-    scores: dict[str, RowScores] = {}
-    intervals: dict[str, Intervals] = {}
-    for name, rows in (("coco_mask_ap", masks), ("coco_box_ap", boxes)):
-        evidence = CocoApEvidence.concatenate(rows)
-        scores[name] = score_coco_ap(evidence)
-        intervals[name] = bootstrap(evidence.draws, coco_ap_of_draws(evidence), samples=RANKED_SAMPLES)
-    ranks = VocApEvidence.concatenate(voc)
-    scores["voc_ap"] = score_voc_ap(ranks)
-    intervals["voc_ap"] = bootstrap(ranks.draws, voc_ap_of_draws(ranks), samples=RANKED_SAMPLES)
-    precisions, shares = MeanPrecisionEvidence.concatenate(precision), AjiEvidence.concatenate(aji)
-    scores["mean_precision"] = RowScores.of_evidence(precisions, score_precisions, "mean over images")
-    intervals["mean_precision"] = bootstrap(precisions, score_precisions)
-    scores["aji"], intervals["aji"] = score_aji(shares), bootstrap(shares, score_shares)
-    notes = list(objects.notes)
-    if not scored:
-        notes.append("The predictions carry no scores, so their objects rank alike; AP then depends on the order of the objects.")
-    if crowded:
-        notes.append(f"{crowded} images hold more than {COCO_LIMIT} objects, of which COCO's AP sees {COCO_LIMIT} of each class.")
-    return FileScores("instance", len(keys), scores, intervals, tuple(notes))
+    return FileScores("instance", len(keys), *tally.score(), (*objects.notes, *tally.notes()))
 
 
 def _panoptic(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
@@ -211,14 +171,11 @@ def _panoptic(predictions: Path, truth: Path, names: Sequence[str] | None, ignor
         raise SettingsError(f"The classes {', '.join(names)} are given, and panoptic files say theirs. Leave --classes out.")
     segments = open_panoptic(predictions, truth, ignore)
     keys = paired_names(segments.predicted, segments.true, predictions, truth)
-    rows = []
+    tally = PanopticTally()
     for number, key in enumerate(keys, 1):
-        rows.append(observe_panoptic_quality(segments.predicted[key](), segments.true[key](), key))
+        tally.observe(segments.predicted[key](), segments.true[key](), key)
         progress(number, len(keys), key)
-    evidence = PanopticEvidence.concatenate(rows)
-    intervals = bootstrap(evidence, partial(score_qualities, thing_ids=evidence.thing_ids))
-    scores = score_panoptic_quality(evidence)
-    return FileScores("panoptic", len(keys), {"panoptic_quality": scores}, {"panoptic_quality": intervals})
+    return FileScores("panoptic", len(keys), *tally.score())
 
 
 def _regions(predictions: Path, truth: Path, names: Sequence[str] | None, ignore: Ignored, progress: Progress) -> FileScores:
