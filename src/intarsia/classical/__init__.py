@@ -7,8 +7,23 @@ The function called as its file takes an image (H, W, C) and keywords with defau
 * `HINTS`: kinds of hints it needs, of "box", "points", "scribbles"; then the second argument is a `Hints`;
 * `OPTIONAL_HINTS`: kinds of hints that it can do without; then the second argument is a `Hints` or None, its default;
 * `SEQUENCE`: it takes frames (T, H, W, C) instead of an image, and gives (T, H, W).
+
+A method that learns is a class with `fit` instead, whose `RESULT` is "learned": see `Fitted`.
 """
 
+from intarsia.classical._learned import Fitted, fit_method, need_learned, restore_method
 from intarsia.classical._method import CLASSICAL, OBJECTS, TWO_CLASSES, Method, MethodDescription, create_method, describe_method
 
-__all__ = ["CLASSICAL", "OBJECTS", "TWO_CLASSES", "Method", "MethodDescription", "create_method", "describe_method"]
+__all__ = [
+    "CLASSICAL",
+    "OBJECTS",
+    "TWO_CLASSES",
+    "Fitted",
+    "Method",
+    "MethodDescription",
+    "create_method",
+    "describe_method",
+    "fit_method",
+    "need_learned",
+    "restore_method",
+]

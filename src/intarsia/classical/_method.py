@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, get_args, get_origin
 
 import numpy as np
@@ -22,7 +22,16 @@ from intarsia.core import (
     nearest_names,
 )
 
-__all__ = ["CLASSICAL", "OBJECTS", "TWO_CLASSES", "Method", "MethodDescription", "create_method", "describe_method"]
+__all__ = [
+    "CLASSICAL",
+    "OBJECTS",
+    "TWO_CLASSES",
+    "Method",
+    "MethodDescription",
+    "check_options",
+    "create_method",
+    "describe_method",
+]
 
 CLASSICAL = Catalog("classical method", "intarsia.classical")
 TWO_CLASSES = ClassSpace.from_names(["background", "foreground"])
@@ -37,7 +46,7 @@ class MethodDescription(TypedDict):
     citation: who described it, and where.
     options: its keywords and their defaults.
     choices: the values of those options that have only a few.
-    result: "regions", "foreground", "objects" or "hinted", see `intarsia.classical`.
+    result: "regions", "foreground", "objects", "hinted" or "learned", see `intarsia.classical`.
     hints: kinds of hints that it needs; any one of them is enough.
     optional_hints: kinds of hints that it uses where they are given.
     sequence: whether it takes frames instead of an image.
@@ -60,7 +69,8 @@ def describe_method(name: str) -> MethodDescription:
     Raises:
         UnknownNameError: no such method; the message names the nearest.
     """
-    module, function = CLASSICAL.module(name), CLASSICAL.load(name)
+    module, public = CLASSICAL.module(name), CLASSICAL.load(name)
+    function = getattr(public, "fit", public)
     summary, citation = ((inspect.getdoc(module) or "") + "\n\n").split("\n\n")[:2]
     keywords = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return {
@@ -85,13 +95,17 @@ class Method:
 
     Raises:
         UnknownNameError: no such method.
-        SettingsError: an option that it does not have, or a value of another kind than its default.
+        SettingsError: an option that it does not have, a value of another kind than its default, or a method that has to learn.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         self.about = describe_method(name)
-        for option, value in options.items():
-            _check_option(self.about, option, value)
+        if self.about["result"] == "learned":
+            raise SettingsError(
+                f"{name} knows nothing until it is fitted. Fit it first (intarsia train DATA --model {name}), then give the file "
+                "best.safetensors of the run."
+            )
+        check_options(self.about, options)
         self.options = options
         self._segment = CLASSICAL.load(name)
 
@@ -156,6 +170,16 @@ class Method:
 def create_method(name: str, **options: Any) -> Method:
     """The classical method called `name` as a predictor; see `Method`."""
     return Method(name, **options)
+
+
+def check_options(about: MethodDescription, options: Mapping[str, Any]) -> None:
+    """Refuse options that a method does not have, and values that they cannot have.
+
+    Raises:
+        SettingsError: with the options that there are.
+    """
+    for option, value in options.items():
+        _check_option(about, option, value)
 
 
 def _check_option(about: MethodDescription, option: str, value: Any) -> None:

@@ -16,16 +16,13 @@ from intarsia import __version__
 from intarsia.core import ClassSpace, IntarsiaError, ModelFileError, Task
 from intarsia.core.whole_file import written_whole
 from intarsia.data.preprocessing import Preprocessing
+from intarsia.inference.header import FORMAT_VERSION, KEY, read_header
 from intarsia.models import ModelSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["FORMAT_VERSION", "ModelCard", "initialise", "read_model", "read_model_card", "write_model"]
-
-FORMAT_VERSION = 1
-UNREADABLE = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
-"""What reading a header raises where bytes of it were changed."""
+__all__ = ["ModelCard", "initialise", "read_model", "read_model_card", "write_model"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def write_model(path: str | Path, model: nn.Module, card: ModelCard) -> Path:
     # clone: a tensor that shares memory with another (or is a view) cannot be stored as it is
     weights = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in model.state_dict().items()}
     with written_whole(path) as partial:
-        partial.write_bytes(save(weights, metadata={"intarsia": json.dumps(card.to_dict())}))
+        partial.write_bytes(save(weights, metadata={KEY: json.dumps(card.to_dict())}))
     return path
 
 
@@ -97,64 +94,16 @@ def read_model_card(path: str | Path) -> ModelCard:
     Raises:
         ModelFileError: missing, truncated, not a model file of ours, or of a newer version.
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder; name the file in it, such as best.safetensors" if path.is_dir() else "does not exist"
-        raise ModelFileError(f"The model file {path} {what}.")
-    text = _read_header(path)
-    if text is None:
-        raise ModelFileError(
-            f"The file {path} holds weights, but was not written by Intarsia: it does not say which architecture, classes and "
-            "preprocessing belong to them."
-        )
-    try:
-        data = json.loads(text)
-        newer = data.get("format_version", 0) > FORMAT_VERSION
-        card = None if newer else ModelCard.from_dict(data)
-    except KeyError as error:
-        raise ModelFileError(f"The header of {path} lacks {error}; the file was damaged or edited. Copy it again.") from error
-    except UNREADABLE as error:
-        raise ModelFileError(f"The header of {path} cannot be used: {error} The file was damaged or edited.") from error
-    if card is None:
-        raise ModelFileError(
-            f"The model file {path} was written by Intarsia {data.get('version')} in format {data['format_version']}; this is "
-            f"{__version__}, which reads up to format {FORMAT_VERSION}. Upgrade Intarsia."
-        )
-    return card
 
-
-def _read_header(path: Path) -> str | None:
-    """What a safetensors file says under our key; None when it says nothing.
-
-    Raises:
-        ModelFileError: another kind of file, or one of another length than its header says.
-    """
-    have = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if start.startswith(b"PK"):
+    def understand(data: Mapping[str, Any]) -> ModelCard:
+        if "method" in data:
             raise ModelFileError(
-                f"The file {path} is a zip archive, such as torch.save writes, and no model file. In the folder of a run that is "
-                "best.safetensors."
+                f"The model file {path} holds a {data['method']['name']}, which was fitted without a network. It predicts and is "
+                "evaluated like one, but a network cannot start from it."
             )
-        size = int.from_bytes(start, "little")
-        if size > have - 8:
-            raise ModelFileError(
-                f"The model file {path} is not whole, or not a safetensors file: its header should have {size} bytes, and the "
-                f"file has {have}. Copy it again."
-            )
-        try:
-            header = json.loads(file.read(size))
-            text: str | None = header.pop("__metadata__", {}).get("intarsia")
-            end = 8 + size + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-        except (KeyError, *UNREADABLE) as error:
-            raise ModelFileError(
-                f"The file {path} is no safetensors file, or its header was damaged ({error}). Model files end in .safetensors."
-            ) from error
-    if have != end:
-        what = f"is truncated: {end - have} bytes are missing" if have < end else f"is damaged: {have - end} bytes too many are"
-        raise ModelFileError(f"The model file {path} {what} at its end. Copy it again.")
-    return text
+        return ModelCard.from_dict(data)
+
+    return read_header(path, understand)
 
 
 def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:

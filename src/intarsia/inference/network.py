@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from intarsia.core import Array, ClassSpace, DataError, Hints, LabelMap, SettingsError, Task, as_image
+from intarsia.core import Array, ClassSpace, Hints, LabelMap, SettingsError, Task, as_image
 from intarsia.data.preprocessing import Preprocessing
+from intarsia.inference.any_image import to_array
+from intarsia.inference.header import read_header
+from intarsia.inference.method_file import FittedMethod, read_method
 from intarsia.inference.model_file import ModelCard, read_model
+from intarsia.inference.objects import InstanceNetwork, PanopticNetwork
 from intarsia.recipes.run_files import BEST
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class SemanticNetwork:
 
     def __call__(self, image: Any, *, prob: bool = False) -> LabelMap:
         """Segment a path, an array or a PIL image. With `prob`, the result carries the class probabilities."""
-        return self.predict(_to_array(image), prob=prob)
+        return self.predict(to_array(image), prob=prob)
 
     def predict(self, image: Array, hints: Hints | None = None, *, prob: bool = False) -> LabelMap:
         """Segment an array (H, W) or (H, W, C); the scores are enlarged to the image's size before the decision."""
@@ -65,21 +68,41 @@ class SemanticNetwork:
         return LabelMap(ids[0].astype(self.classes.id_dtype), self.classes, probs[0] if probs else None)
 
 
-def load(path: str | Path, *, device: str = "auto") -> SemanticNetwork:
+def load(
+    path: str | Path, *, device: str = "auto", options: Mapping[str, Any] | None = None
+) -> SemanticNetwork | InstanceNetwork | PanopticNetwork | FittedMethod:
     """The predictor in a model file.
 
     Args:
         path: a file such as runs/x/best.safetensors, or the folder of a run, whose best is taken.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        device: "auto", "cpu", "cuda", "cuda:1", "mps"; of a network. What was fitted without one runs on the processor.
+        options: of what decodes the objects of an instance or panoptic network, such as `min_score`; others have none.
 
     Raises:
         ModelFileError: missing, truncated, of a newer version, or not ours.
+        SettingsError: an option that it does not have.
     """
     path = Path(path)
     if (path / BEST).is_file():
         path /= BEST
+    name = path.stem if path.name != BEST else None
+    if read_header(path, lambda header: "method" in header):
+        _refuse_options(path, options)
+        return read_method(path, name=name)
     model, card = read_model(path)
-    return SemanticNetwork(model, card, device=device, name=path.stem if path.name != BEST else None)
+    kinds: dict[Task, type[InstanceNetwork | PanopticNetwork]] = {"instance": InstanceNetwork, "panoptic": PanopticNetwork}
+    if card.task in kinds:
+        return kinds[card.task](model, card, device=device, name=name, options=options)
+    _refuse_options(path, options)
+    return SemanticNetwork(model, card, device=device, name=name)
+
+
+def _refuse_options(path: Path, options: Mapping[str, Any] | None) -> None:
+    if options:
+        raise SettingsError(
+            f"Options ({', '.join(options)}) were given for {path}, which has its own inside. Classical methods take some, and "
+            "instance and panoptic networks those of their decoder."
+        )
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -103,23 +126,3 @@ def choose_device(device: str = "auto") -> torch.device:
             f"The device {device!r} cannot be used here: {reason} Leave --device out to take what there is."
         ) from error
     return chosen
-
-
-def _to_array(image: Any) -> Array:
-    if isinstance(image, np.ndarray):
-        return image
-    if isinstance(image, str | Path):
-        from intarsia.data.formats.image import read_image
-
-        return read_image(image)
-    if hasattr(image, "convert") and hasattr(image, "mode"):  # a PIL image, without importing Pillow to find out
-        from PIL import ImageOps
-
-        from intarsia.data.formats._decode import pillow_pixels
-
-        upright: Any = ImageOps.exif_transpose(image)
-        pixels = pillow_pixels(upright, "PIL")
-        if pixels.palette is not None:
-            return pixels.palette[pixels.values]
-        return pixels.values * np.uint8(255) if pixels.bits == 1 else pixels.values
-    raise DataError(f"A {type(image).__name__} is not an image; give a path, a numpy array or a PIL image.")

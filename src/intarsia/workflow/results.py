@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intarsia.classical import CLASSICAL
 from intarsia.core import DataError, Dataset, Predictor
 from intarsia.core.whole_file import written_whole
 from intarsia.recipes.run_files import CHECK, EVALUATION, HISTORY, REPORT
@@ -121,8 +122,10 @@ def write_page(
 
 
 def recipe_settings(plan: Recipe) -> dict[str, str]:
-    """The last stage of a recipe as it stands in the report."""
-    chosen = {name: str(value) for name, value in vars(plan.stages[-1]).items() if value not in (None, (), {}, False)}
+    """The last stage of a recipe as it stands in the report; of a classical method its options."""
+    stage = plan.stages[-1]
+    settings = {"model": stage.model, **stage.options} if stage.model in CLASSICAL else vars(stage)
+    chosen = {name: str(value) for name, value in settings.items() if value not in (None, (), {}, False)}
     return {**chosen, "seed": str(plan.seed)}
 
 

@@ -1,4 +1,4 @@
-"""train: a data set in, a run folder with a measured model out."""
+"""train: a data set in, a run folder with a measured model out. A classical method is fitted without torch, see `fit`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
+from intarsia.classical import CLASSICAL
 from intarsia.core import ClassSpaceError, DataError, Dataset, SettingsError
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
+from intarsia.workflow.fit import fit, refuse_network_settings
 from intarsia.workflow.run_folder import RunFolder
 from intarsia.workflow.sources import lasting_source
 
@@ -73,6 +75,9 @@ def train(
 ) -> Run:
     """Train on a folder of images and masks, or on a data set by name.
 
+    A network is trained; a classical method that learns, such as `model="random_forest"`, is fitted, and of the settings takes
+    `options` alone.
+
     Args:
         data: a folder, `data.yaml`, `NAME`, `NAME:PATH` or `NAME:option=value,...`, or a data set; may be left out when the
             recipe or the run to resume names it.
@@ -104,6 +109,17 @@ def train(
         console = Console(stderr=True, markup=False, emoji=False)
     plan = _recipe(recipe, out, resume, settings, seed)
     _check_counts(devices=devices, nodes=nodes, workers=workers)
+    classical = plan.stages[0].model in CLASSICAL
+    if classical:
+        refuse_network_settings(
+            plan,
+            resume=resume,
+            device=device not in ("auto", "cpu"),
+            devices=devices > 1,
+            nodes=nodes > 1,
+            workers=workers,
+            loggers=loggers,
+        )
     source = data if data is not None else plan.data
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
@@ -122,6 +138,9 @@ def train(
     counts = f"data: {dataset.name}, {_counts(dataset)}; {len(dataset.classes)} classes"
     for line in (counts, *dataset.notes, *warnings):
         console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    if classical:
+        return _score(fit(plan, dataset, run, checked=checked, console=console), dataset, run.path, device)
 
     from intarsia.training import Machine, TrainingInterrupted
 
@@ -209,11 +228,9 @@ def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
         outcome = evaluate(dataset, model=predictor)
     except ScoreRefused as refused:
         outcome = refused
-    settings = {
-        "data": " ".join(dataset.notes),
-        "initial weights": str(predictor.card.history["initial_weights"]),
-        **recipe_settings(plan),
-    }
+    settings = {"data": " ".join(dataset.notes), **recipe_settings(plan)}
+    if "initial_weights" in predictor.card.history:
+        settings["initial weights"] = str(predictor.card.history["initial_weights"])
     results = Results.now(outcome, predictor, settings=settings)
     results.save(out)
     return Run(out, out / BEST, plan, outcome, write_page(out, results, predictor, dataset))
