@@ -12,6 +12,9 @@ WIDTH, HEIGHT = 380, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 10, 38
 LEAST_LOGARITHMIC = 30
 """Ratio of the largest to the smallest loss from which their axis is logarithmic."""
+SCORES = ("miou", "accuracy", "/ap", "/ap_50", "/pq", "/pq_things", "/pq_stuff")
+OF_A_CLASS = ("val/iou/", "val/ap/", "val/pq/", "train/loss/", "val/loss/")
+"""Or of a term of the loss."""
 Point = tuple[float, float]
 
 
@@ -20,13 +23,14 @@ def training_curves(history: Sequence[Mapping[str, float]], *, scores: bool = Tr
 
     Args:
         history: one mapping from column to value for each row; `epoch` is the x axis, and the row's number where there is none.
-            Columns are told apart by the end of their name, as in train_loss, val/loss, val/miou, lr; val/iou/CLASS is in none.
+            Columns are told apart by the end of their name, as in train_loss, val/loss, val/miou, lr; those of a single class,
+            such as val/iou/CLASS, are in none.
         scores: with the chart of scores.
     """
-    columns = [name for name in dict.fromkeys(name for row in history for name in row) if not name.startswith("val/iou/")]
+    columns = [name for name in dict.fromkeys(name for row in history for name in row) if not name.startswith(OF_A_CLASS)]
     groups = {
         "Loss": [name for name in columns if name.endswith("loss")],
-        "Score on the validation images": [name for name in columns if name.endswith(("miou", "accuracy")) and scores],
+        "Score on the validation images": [name for name in columns if name.endswith(SCORES) and scores],
         "Learning rate": [name for name in columns if name in ("lr", "learning_rate") or name.startswith("lr-")],
     }
     charts = []

@@ -20,9 +20,12 @@ from intarsia.core.whole_file import written_whole
 from intarsia.inference.model_file import ModelCard, write_model
 from intarsia.recipes.run_files import BEST, HISTORY, LAST, RESUME
 from intarsia.training.interrupt import TrainingInterrupted, TrainingStopped
-from intarsia.training.semantic import SemanticModule
+from intarsia.training.module import NetworkModule
 
-__all__ = ["Checkpoints", "StateFiles", "read_history"]
+__all__ = ["SCORE_NAMES", "Checkpoints", "StateFiles", "read_history"]
+
+SCORE_NAMES = {"val/miou": "mIoU", "val/ap": "AP", "val/pq": "PQ"}
+"""What people call the score by which the best epoch is chosen."""
 
 
 class Checkpoints(L.Callback):
@@ -33,13 +36,15 @@ class Checkpoints(L.Callback):
     Args:
         out: folder of the run.
         card: what the model files say; the scores of the epoch are added.
-        monitor: the value whose highest epoch is the best.
+        monitor: the value whose highest epoch is the best; while it is 0, as long as a detector finds nothing, the epoch of the
+            lowest loss on the validation images.
         patience: epochs without a better one before training stops; 0 never stops.
     """
 
     def __init__(self, out: Path, card: ModelCard, monitor: str = "val/miou", patience: int = 0) -> None:
         self.out, self.card, self.monitor, self.patience = out, card, monitor, patience
         self.best: float = -math.inf
+        self.best_loss: float = math.inf
         self.best_epoch: int = -1
         self.history: list[dict[str, float]] = []
 
@@ -58,12 +63,14 @@ class Checkpoints(L.Callback):
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": _lr(trainer), **scores}
         self.history.append(row)
         value = scores.get(self.monitor, math.nan)
-        better = value > self.best or self.best_epoch < 0
+        loss = scores.get("val/loss", math.nan)
+        better = value > self.best or self.best_epoch < 0 or (value == self.best == 0 and loss < self.best_loss)
         if better:
             self.best, self.best_epoch = (-math.inf if math.isnan(value) else value), trainer.current_epoch
+            self.best_loss = math.inf if math.isnan(loss) else loss
         if trainer.is_global_zero:
             card = self._card(trainer, scores)
-            module = _semantic(pl_module)
+            module = _network(pl_module)
             with self._writing():
                 self._write_history()
                 write_model(self.out / LAST, module.evaluated_model, card)
@@ -76,13 +83,14 @@ class Checkpoints(L.Callback):
         """Somebody who stops a training may want the network as it is."""
         if isinstance(exception, TrainingInterrupted) and trainer.is_global_zero and trainer.global_step > 0:
             with suppress(OSError):
-                write_model(self.out / LAST, _semantic(pl_module).evaluated_model, self._card(trainer, {}))
+                write_model(self.out / LAST, _network(pl_module).evaluated_model, self._card(trainer, {}))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "history": self.history}
+        return {"best": self.best, "best_loss": self.best_loss, "best_epoch": self.best_epoch, "history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.best_epoch, self.history = state_dict["best"], state_dict["best_epoch"], state_dict["history"]
+        self.best, self.best_loss = state_dict["best"], state_dict["best_loss"]
+        self.best_epoch, self.history = state_dict["best_epoch"], state_dict["history"]
 
     def _stop_without_progress(self, trainer: L.Trainer) -> None:
         if self.patience and len(self.history) - 1 - self.best_epoch >= self.patience:
@@ -164,7 +172,7 @@ def _lr(trainer: L.Trainer) -> float:
     return float(trainer.optimizers[0].param_groups[0]["lr"])
 
 
-def _semantic(module: L.LightningModule) -> SemanticModule:
-    if not isinstance(module, SemanticModule):
+def _network(module: L.LightningModule) -> NetworkModule:
+    if not isinstance(module, NetworkModule):
         raise SettingsError(f"{type(module).__name__} has no network that these checkpoints know how to save.")
     return module

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from intarsia.core import Batch, Dataset, SettingsError
+from intarsia.core import Batch, Dataset, SettingsError, Task
 from intarsia.core.errors import memory_ran_out
 from intarsia.data.collate import collate
 from intarsia.data.preprocessing import Preprocessing
@@ -30,15 +30,16 @@ from intarsia.data.transforms import Augmentation
 from intarsia.encoders import RANDOM, normalization
 from intarsia.inference import ModelCard, choose_device, initialise, read_model_card
 from intarsia.losses import counts_classes_alike, create_loss, takes_class_weight
-from intarsia.models import ModelSpec
+from intarsia.models import ModelSpec, classes_learnt, network_catalog
 from intarsia.recipes import Stage
 from intarsia.recipes.run_files import BEST, LAST, RESUME
-from intarsia.training.checkpoints import Checkpoints
+from intarsia.training.checkpoints import SCORE_NAMES, Checkpoints
 from intarsia.training.loaders import FittedSamples, SegmentationData, TrainingSamples, ValidationSamples
 from intarsia.training.loop import run_loop
 from intarsia.training.machine import Machine, quiet_lightning
+from intarsia.training.objects import MODULES, ObjectLoss, own_loss
 from intarsia.training.plan import decide, fit_to_budget, measure, smaller_batches
-from intarsia.training.semantic import SemanticModule, needed_targets
+from intarsia.training.semantic import needed_targets
 
 __all__ = ["StageResult", "train_stage"]
 
@@ -69,7 +70,7 @@ def train_stage(
 
     Args:
         stage: settings; what is None is decided here.
-        dataset: with the splits "train" and "val", and label maps as truths.
+        dataset: with the splits "train" and "val", and truths of the kind that the network learns from.
         out: folder for the files of `Checkpoints`.
         seed: of initial weights, order and augmentation.
         machine: where it runs.
@@ -84,7 +85,8 @@ def train_stage(
         SettingsError: a split is missing, or a setting does not fit the data.
     """
     say = _speaker(console)
-    _need(dataset)
+    task, _ = network_catalog(stage.model)
+    _need(dataset, task)
     device = choose_device(machine.device)
     quiet_lightning()
     torch.manual_seed(seed)
@@ -96,11 +98,12 @@ def train_stage(
     look = image_statistics(dataset, train_keys)
     spec = ModelSpec(
         stage.model,
-        num_classes=len(dataset.classes),
+        num_classes=classes_learnt(task, dataset.classes),
         in_channels=look.channels,
         encoder=stage.encoder,
         output_stride=stage.output_stride,
         options=dict(stage.options),
+        thing_ids=dataset.classes.thing_ids if task == "panoptic" else (),
     )
     before = read_model_card(out / LAST) if resume and (out / LAST).exists() else None
     model, note, stage = _network(spec, stage, dataset, before)
@@ -110,32 +113,27 @@ def train_stage(
     say(f"{spec.name}{f' on {spec.encoder}' if spec.encoder else ''}: {count / 1e6:.1f} million parameters, {note}")
 
     preprocessing = before.preprocessing if before else _preprocessing(look, stage, model, spec, dataset)
-    train, val = FittedSamples(dataset, train_keys, preprocessing), FittedSamples(dataset, val_keys, preprocessing)
-    stage = _class_weights(stage, train, say)
-    loss = create_loss(
-        stage.loss,
-        ignore_id=dataset.classes.ignore_id,
-        class_weight=None if isinstance(stage.class_weights, str) else stage.class_weights,
-        **stage.loss_options,
-    )
+    train, val = (FittedSamples(dataset, keys, preprocessing) for keys in (train_keys, val_keys))
+    stage, loss, targets = _learning(stage, model, train, look.channels, say)
     augmentation = Augmentation(stage.crop or (0, 0), stage.scale, stage.flip, stage.color)
     data = SegmentationData(
         train,
         val,
         augmentation,
         seed=seed,
-        targets=needed_targets(model, loss, look.channels),
+        targets=targets,
         workers=machine.workers_for(device),
         pin_memory=device.type == "cuda",
     )
     stage, steps = _measure(stage, model, loss, data, machine, device, say)
     _describe(stage, preprocessing, augmentation, device, say)
     loggers = machine.open_loggers(out)
-    module = SemanticModule(model, loss, dataset.classes, stage, total_steps=steps * (stage.epochs or 1), seed=seed)
+    module = MODULES[task](model, loss, dataset.classes, stage, total_steps=steps * (stage.epochs or 1), seed=seed)
 
     def checkpoints(stage: Stage) -> Checkpoints:
         history = {"initial_weights": note, "parameters": count, **decided(stage)}
-        return Checkpoints(out, ModelCard(spec, dataset.classes, preprocessing, history=history), patience=stage.patience)
+        card = ModelCard(spec, dataset.classes, preprocessing, task, history=history)
+        return Checkpoints(out, card, module.MONITOR, patience=stage.patience)
 
     stage, trainer, saved = run_loop(
         stage,
@@ -151,20 +149,25 @@ def train_stage(
         resume=resume,
     )
     if stage.patience and trainer.current_epoch < (stage.epochs or 0):
-        say(f"stopped early: no better mIoU in {stage.patience} epochs")
+        say(f"stopped early: no better {SCORE_NAMES[module.MONITOR]} in {stage.patience} epochs")
     if trainer.is_global_zero:
         (out / RESUME).unlink(missing_ok=True)  # a finished run has nothing to resume
     return StageResult(stage, out / BEST, out / LAST, trainer.is_global_zero, saved.history)
 
 
-def _need(dataset: Dataset) -> None:
+def _need(dataset: Dataset, task: Task) -> None:
+    if dataset.task != task:
+        raise SettingsError(
+            f"{dataset.name} is opened for {dataset.task} segmentation, and the network learns {task} segmentation: "
+            f'open the data with view="{task}".'
+        )
     for split in ("train", "val"):
         if not dataset.splits.get(split):
             raise SettingsError(
                 f"{dataset.name} has no image in the split {split!r}; its splits are {', '.join(dataset.splits) or 'none'}. "
                 "Training needs images to learn from and others to be measured on: two at least."
             )
-    if len(dataset.classes) < 2:
+    if task == "semantic" and len(dataset.classes) < 2:
         raise SettingsError(
             f"{dataset.name} has one class, {dataset.classes.names[0]!r}, so that every pixel is right whatever is predicted. "
             "Declare a second one, such as background, in intarsia.toml."
@@ -183,6 +186,37 @@ def _network(spec: ModelSpec, stage: Stage, dataset: Dataset, before: ModelCard 
     if stage.encoder_weights == "auto":
         stage = replace(stage, encoder_weights="none" if note.startswith(RANDOM) else "imagenet")
     return model, note, stage
+
+
+def _learning(
+    stage: Stage, model: nn.Module, train: FittedSamples, channels: int, say: Callable[[str], None]
+) -> tuple[Stage, nn.Module, tuple[str, ...]]:
+    """What the network learns from: the stage with it decided, the loss, and the names of its targets beside the label."""
+    if train.dataset.task != "semantic":
+        stage = own_loss(stage, model)
+        _count_objects(train, say)
+        return stage, ObjectLoss(str(stage.loss), stage.loss_options), tuple(getattr(model, "TARGETS", ()))
+    stage = _class_weights(stage, train, say)
+    weights = None if isinstance(stage.class_weights, str) else stage.class_weights
+    loss = create_loss(stage.loss, ignore_id=train.dataset.classes.ignore_id, class_weight=weights, **stage.loss_options)
+    return stage, loss, needed_targets(model, loss, channels)
+
+
+def _count_objects(train: FittedSamples, say: Callable[[str], None]) -> None:
+    """Say how many objects there are, and how many are lost at the network's size.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    counts = [train.objects(index) for index in range(len(train))]
+    before, after = (sum(side) for side in zip(*counts, strict=True))
+    if not after:
+        raise SettingsError(
+            f"Not one object is left in the {len(train)} training images of {train.dataset.name}, of {before} at their own size. "
+            "There must be objects to learn from: number them in instances/, or give a larger --imgsz."
+        )
+    lost = f"; {before - after} more are smaller than a pixel at this size and left out" if after < before else ""
+    say(f"{after} objects in {len(train)} training images{lost}")
 
 
 def _preprocessing(look: ImageStatistics, stage: Stage, model: nn.Module, spec: ModelSpec, dataset: Dataset) -> Preprocessing:

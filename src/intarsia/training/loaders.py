@@ -59,23 +59,17 @@ class FittedSamples:
         keys: of the samples.
         preprocessing: which says the size.
         cache_bytes: how much memory they may take.
-        task: what is learnt from them.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        keys: Sequence[str],
-        preprocessing: Preprocessing,
-        cache_bytes: int = CACHE_BYTES,
-        task: Task = "semantic",
+        self, dataset: Dataset, keys: Sequence[str], preprocessing: Preprocessing, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self.dataset = dataset
         self.keys = tuple(keys)
         self.preprocessing = preprocessing
-        self.task = task
         self._left = cache_bytes
         self._kept: dict[int, Fitted] = {}
+        self._objects: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -84,13 +78,14 @@ class FittedSamples:
         if index in self._kept:
             return self._kept[index]
         sample = self.dataset.read(self.keys[index])
-        kind, words = TRUTHS[self.task]
+        kind, words = TRUTHS[self.dataset.task]
         if not isinstance(sample.truth, kind):
             raise SettingsError(
-                f"{sample.key} has {type(sample.truth).__name__} as truth; {self.task} networks learn from {words}."
+                f"{sample.key} has {type(sample.truth).__name__} as truth; {self.dataset.task} networks learn from {words}."
             )
         image = self.preprocessing.fit(sample.image, where=sample.key)
         truth = fit_truth(sample.truth, (image.shape[0], image.shape[1]))
+        self._objects[index] = _count(sample.truth), _count(truth)
         fitted = (image, truth, sample.size_hw)
         size = image.nbytes + (truth.masks.bits.nbytes if isinstance(truth, Instances) else truth.ids.nbytes)
         if size <= self._left:
@@ -112,6 +107,12 @@ class FittedSamples:
     def __getstate__(self) -> dict[str, Any]:
         """A worker that was not forked gets no copy of what is kept, and keeps nothing itself: memory stays bounded."""
         return {**self.__dict__, "_kept": {}, "_left": 0}
+
+    def objects(self, index: int) -> tuple[int, int]:
+        """How many objects sample `index` has in the file, and how many are left when it is fitted."""
+        if index not in self._objects:
+            self[index]
+        return self._objects[index]
 
     def groups(self) -> list[list[int]]:
         """Indices grouped by fitted size, those that can share a batch."""
@@ -156,7 +157,7 @@ class ValidationSamples(TorchDataset[PreparedSample]):
     def __getitem__(self, index: int) -> PreparedSample:
         image, truth, size_hw = self.fitted[index]
         ready = self.fitted.prepared(index, self.fitted.preprocessing.normalize(image), truth, size_hw, self.targets)
-        return ready if self.fitted.task == "semantic" else ready._replace(truth=truth)
+        return ready if self.fitted.dataset.task == "semantic" else ready._replace(truth=truth)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -267,6 +268,13 @@ def _label(truth: Truth) -> Array | None:
     if isinstance(truth, Instances):
         return None
     return (truth.to_label_map() if isinstance(truth, Panoptic) else truth).ids
+
+
+def _count(truth: Truth) -> int:
+    """Objects; of a panoptic map things."""
+    if isinstance(truth, Panoptic):
+        return sum(truth.classes.classes[segment.class_id].is_thing for segment in truth.segments)
+    return len(truth) if isinstance(truth, Instances) else 0
 
 
 class _Guarded(TorchDataset[PreparedSample | DataError]):

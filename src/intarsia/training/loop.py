@@ -17,9 +17,9 @@ from intarsia.training.checkpoints import Checkpoints, StateFiles
 from intarsia.training.interrupt import TrainingStopped, interruptible
 from intarsia.training.loaders import SegmentationData
 from intarsia.training.machine import Machine
+from intarsia.training.module import NetworkModule
 from intarsia.training.plan import smaller_batches
 from intarsia.training.progress import EpochLines
-from intarsia.training.semantic import SemanticModule
 
 __all__ = ["run_loop"]
 
@@ -28,7 +28,7 @@ PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {"32": "32-
 
 def run_loop(
     stage: Stage,
-    module: SemanticModule,
+    module: NetworkModule,
     data: SegmentationData,
     out: Path,
     *,

@@ -21,6 +21,7 @@ __all__ = ["write_dump"]
 def write_dump(
     folder: Path,
     model: nn.Module,
+    inputs: tuple[Any, ...],
     batch: Batch,
     classes: ClassSpace,
     precision: AbstractContextManager[Any],
@@ -31,6 +32,7 @@ def write_dump(
     Args:
         folder: of the run.
         model: the network, in training mode, with the gradients of the step.
+        inputs: what the network was called with.
         batch: the last one of the step.
         classes: of the label.
         precision: context in which the network runs.
@@ -38,7 +40,7 @@ def write_dump(
     """
     weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     gradients = [name for name, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
-    logits, layer = _forward(model, batch, precision)
+    logits, layer = _forward(model, inputs, precision)
     labels = dict(zip([*classes.names, "ignored"], _label_pixels(batch.label, classes), strict=True))
     said = {
         **facts,
@@ -54,10 +56,12 @@ def write_dump(
         partial.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     with written_whole(folder / NOT_FINITE_STATE) as partial:
         label = None if batch.label is None else batch.label.cpu()
-        torch.save({"keys": batch.keys, "image": batch.image.cpu(), "label": label, "state_dict": weights}, partial)
+        targets = {name: target.cpu() for name, target in (batch.targets or {}).items()}
+        kept = {"keys": batch.keys, "image": batch.image.cpu(), "label": label, "targets": targets, "state_dict": weights}
+        torch.save(kept, partial)
 
 
-def _forward(model: nn.Module, batch: Batch, precision: AbstractContextManager[Any]) -> tuple[Tensor, str | None]:
+def _forward(model: nn.Module, inputs: tuple[Any, ...], precision: AbstractContextManager[Any]) -> tuple[Tensor, str | None]:
     """The logits, and the name of the first layer in order of running whose output is not finite."""
     found: list[str] = []
 
@@ -71,7 +75,7 @@ def _forward(model: nn.Module, batch: Batch, precision: AbstractContextManager[A
     leaves = [(name, layer) for name, layer in model.named_modules() if not any(layer.children())]
     hooks = [layer.register_forward_hook(note(name)) for name, layer in leaves]
     with torch.no_grad(), precision:
-        output: Output = model(batch.image)
+        output: Output = model(*inputs)
     for hook in hooks:
         hook.remove()
     return output.logits, found[0] if found else None

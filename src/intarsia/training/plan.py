@@ -13,11 +13,12 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from intarsia.core import Batch, Output, SettingsError
+from intarsia.core import Batch, SettingsError
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.recipes import Stage
 from intarsia.training.interrupt import TrainingStopped
 from intarsia.training.loaders import to_device
+from intarsia.training.objects import ObjectLoss
 from intarsia.training.progress import duration
 from intarsia.training.schedule import make_optimizer
 from intarsia.training.semantic import total_loss
@@ -117,7 +118,7 @@ def measure(
 
     Args:
         model: the network.
-        loss: takes (logits, label).
+        loss: takes (logits, label), or is an `ObjectLoss`.
         stage: optimizer and precision.
         training_batch: makes the batch of step 0, 1, ...; what that takes counts, shared among the workers.
         validation_batch: one batch, for the forward pass alone.
@@ -138,16 +139,17 @@ def measure(
             batch = training_batch(step)
         with _timed(times["step"], device), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             batch = to_device(batch, device)
-            value = total_loss(_normalised(model, batch.image), batch, loss)
+            value = _loss(model, batch, loss)
             optimizer.zero_grad()
             torch.autograd.backward(value)
             optimizer.step()
     model.eval()
-    image = validation_batch.image.to(device)
+    batch = to_device(validation_batch, device)
+    inputs = (batch.image, batch.targets) if isinstance(loss, ObjectLoss) else (batch.image,)
     with torch.inference_mode(), torch.autocast(device.type, dtype=precision, enabled=precision is not None):
         for _ in range(2):  # the first time warms up
             with _timed(times["validate"], device):
-                model(image)
+                model(*inputs)
     torch.set_rng_state(state)
     prepare, step_s = (sum(times[name][1:]) / steps for name in ("prepare", "step"))
     total = max(step_s, prepare / workers) if workers else step_s + prepare
@@ -170,23 +172,24 @@ def smaller_batches(stage: Stage) -> Stage:
     return replace(stage, batch=fewer, accumulate=stage.accumulate * (batch // fewer))
 
 
-def _normalised(model: nn.Module, image: Tensor) -> Output:
-    """The network's output.
+def _loss(model: nn.Module, batch: Batch, loss: nn.Module) -> Tensor:
+    """The loss of a batch.
 
     Raises:
         SettingsError: a batch or crop so small that a normalisation has a single value, which has no variance.
     """
     try:
-        output: Output = model(image)
+        if isinstance(loss, ObjectLoss):
+            return torch.stack(list(loss(model(batch.image, batch.targets), batch.targets).values())).sum()
+        return total_loss(model(batch.image), batch, loss)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        count, _, height, width = image.shape
+        count, _, height, width = batch.image.shape
         raise SettingsError(
             f"{count} image{'s' * (count > 1)} of {height} x {width} leave a normalisation of this network one value for each "
             "channel, which has no variance. Give a larger --batch, --imgsz or --crop."
         ) from error
-    return output
 
 
 def fit_to_budget(stage: Stage, cost: Cost, steps: int, val_batches: int) -> Stage:

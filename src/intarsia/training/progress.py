@@ -11,8 +11,8 @@ import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from intarsia.training.checkpoints import Checkpoints
-from intarsia.training.semantic import SemanticModule
+from intarsia.training.checkpoints import SCORE_NAMES, Checkpoints
+from intarsia.training.module import NetworkModule
 
 __all__ = ["EpochLines", "duration"]
 
@@ -82,14 +82,15 @@ class EpochLines(L.Callback):
         skipped = int(values.get("train/skipped_steps", 0))
         self.console.print(
             f"epoch {epoch:{width}}/{trainer.max_epochs}  loss {values.get('train/loss', math.nan):.3f}  "
-            f"val loss {values.get('val/loss', math.nan):.3f}  mIoU {values.get(saved.monitor, math.nan):.3f}  "
+            f"val loss {values.get('val/loss', math.nan):.3f}  "
+            f"{SCORE_NAMES[saved.monitor]} {values.get(saved.monitor, math.nan):.3f}  "
             f"best {saved.best:.3f} (epoch {saved.best_epoch + 1})  "
             f"{duration(elapsed)} gone, {duration(left)} left"
             + (f"  ({skipped} steps skipped: their gradients were not finite)" if skipped else ""),
             highlight=False,
             soft_wrap=True,
         )
-        if isinstance(pl_module, SemanticModule) and pl_module.warning:
+        if isinstance(pl_module, NetworkModule) and pl_module.warning:
             self.console.print(f"  warning: {pl_module.warning}", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
