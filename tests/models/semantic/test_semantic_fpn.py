@@ -26,7 +26,7 @@ def branch_sizes(network: SemanticFPN, image: Tensor) -> dict[str, list[tuple[in
         sizes["in"].append(tuple(inputs[0].shape[-2:]))
         sizes["out"].append(tuple(output.shape[-2:]))
 
-    for branch in network.branches:
+    for branch in network.head.branches:
         branch.register_forward_hook(note)
     with torch.no_grad():
         network(image)
@@ -39,7 +39,7 @@ def test_parameters(encoder: str, count: int) -> None:
         network = create_model("semantic_fpn", num_classes=19, encoder=encoder)
     assert sum(p.numel() for p in network.parameters()) == count
     assert sum(p.numel() for p in network.get_submodule("pyramid").parameters()) == 3_344_384
-    assert sum(p.numel() for p in network.get_submodule("branches").parameters()) == 1_623_808
+    assert sum(p.numel() for p in network.get_submodule("head.branches").parameters()) == 1_623_808
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (33, 47)])
@@ -51,13 +51,13 @@ def test_all_maps_have_one_size_before_the_sum(size: tuple[int, int]) -> None:
 
 
 def test_convolutions_and_steps_by_level() -> None:
-    branches = small().branches
+    branches = small().head.branches
     assert [len(branch.convs) for branch in branches] == [1, 1, 2, 3]
     assert [branch.strides for branch in branches] == [[], [4], [8, 4], [16, 8, 4]]
 
 
 def test_the_coarsest_branch_written_out() -> None:
-    branch = small().branches[3]
+    branch = small().head.branches[3]
     x = torch.randn(1, 8, 2, 3)
     expected = x
     for conv in branch.convs:
@@ -71,9 +71,9 @@ def test_the_coarsest_branch_written_out() -> None:
 def test_the_maps_are_summed() -> None:
     network = small()
     seen: list[Tensor] = []
-    for branch in network.branches:
+    for branch in network.head.branches:
         branch.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    network.classify.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    network.head.classify.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
     network(torch.rand(1, 3, 64, 64))
     torch.testing.assert_close(seen[4], torch.stack(seen[:4]).sum(0))
 
@@ -92,7 +92,7 @@ def test_only_the_pyramid_carries_meaning_down() -> None:
     for form, reaches in (("fpn", True), ("hierarchy", False)):
         network = small(form=form)
         seen: list[Tensor] = []
-        network.branches[0].register_forward_hook(lambda _m, inputs, _o, seen=seen: seen.append(inputs[0]))
+        network.head.branches[0].register_forward_hook(lambda _m, inputs, _o, seen=seen: seen.append(inputs[0]))
         image = torch.rand(1, 3, 64, 64)
         network(image)
         nn.init.ones_(network.pyramid.lateral[3].bias)
@@ -122,7 +122,7 @@ def test_encoders_of_other_strides() -> None:
 def test_head_starts_from_he_by_outputs() -> None:
     torch.manual_seed(0)
     network = small(channels=32, head_channels=128)
-    assert network.branches[3].convs[0][0].weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
+    assert network.head.branches[3].convs[0][0].weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
 
 
 def test_recipe() -> None:

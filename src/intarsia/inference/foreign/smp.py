@@ -42,8 +42,8 @@ RULES: Mapping[str, Rules] = {
     "FPN": (
         (r"pyramid\.lateral\.3\.", "decoder.p5."),
         *((rf"pyramid\.lateral\.{level}\.", f"decoder.p{level + 2}.skip_conv.") for level in range(3)),
-        *((rf"branches\.{level}\.convs\.(\d)\.", rf"decoder.seg_blocks.{3 - level}.block.\1.block.") for level in range(4)),
-        (r"classify\.", "segmentation_head.0."),
+        *((rf"head\.branches\.{level}\.convs\.(\d)\.", rf"decoder.seg_blocks.{3 - level}.block.\1.block.") for level in range(4)),
+        (r"head\.classify\.", "segmentation_head.0."),
     ),
     "Linknet": (
         (r"decoders\.(\d)\.0\.", r"decoder.blocks.\1.block.0."),

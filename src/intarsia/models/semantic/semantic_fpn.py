@@ -11,9 +11,8 @@ convolution before each step, and the four are summed. No dilation is needed, so
                         C2 -> P2 ---------------------------> 3x3 -> +                  4
                                                                      1x1, K -> (H, W)
 
-Source: section 3.1, figure 3; pyramid as in `parts/fpn.py`; initial weights (He's normal distribution by the outputs of a layer)
-as in Detectron2. The other forms are those of figure 1 of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR
-2017.
+Source: section 3.1, figure 3; pyramid as in `parts/fpn.py`, head as in `parts/semantic_fpn_head.py`. The other forms are those of
+figure 1 of Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017.
 Deviations:
     * Maps are enlarged to the actual size of the next finer one, ceil(H / stride), so that images need not be multiples of 32.
     * The other forms share this head, since figure 1 leaves the prediction open: "single_map" has the topmost map alone,
@@ -33,13 +32,14 @@ from torch import Tensor, nn
 from intarsia.core import Output
 from intarsia.encoders import Encoder
 from intarsia.models.parts.fpn import FPN
+from intarsia.models.parts.semantic_fpn_head import SemanticFPNHead
 from intarsia.ops.reflect import crop, grow_to_multiple
 from intarsia.ops.resize import resize_bilinear
 
 __all__ = ["SemanticFPN"]
 
 FINEST = 4
-"""Stride at which the maps are summed."""
+"""Stride of the finest map of the pyramid."""
 
 
 class SemanticFPN(nn.Module):
@@ -84,11 +84,9 @@ class SemanticFPN(nn.Module):
         top_down = form in ("fpn", "smp")
         widths = encoder.channels[self.first :]
         self.pyramid = FPN(widths, channels=channels, top_down=top_down, smooth=form != "smp", top_mlp=top_mlp)
-        self.branches = nn.ModuleList(_Branch(channels, head_channels, stride, self.align_corners) for stride in strides)
-        self.dropout = nn.Dropout2d(dropout)
-        self.classify = nn.Conv2d(head_channels, num_classes, 1)
-        for new in (self.branches, self.classify):
-            _he_by_outputs(new)
+        self.head = SemanticFPNHead(
+            channels, strides, num_classes, channels=head_channels, align_corners=self.align_corners, dropout=dropout
+        )
 
     def forward(self, image: Tensor) -> Output:
         grown = grow_to_multiple(image, self.divisor)
@@ -97,39 +95,5 @@ class SemanticFPN(nn.Module):
         for zoom in self.zooms:
             zoomed = grown if zoom == 1 else resize_bilinear(grown, [side * int(2 * zoom) // 2 for side in size_hw])
             maps += self.pyramid(self.encoder(zoomed)[self.first :])  # (N, 256, H/4, W/4) ... (N, 256, H/32, W/32)
-        total = sum(branch(x, size_hw) for branch, x in zip(self.branches, maps, strict=True))  # (N, 128, H/4, W/4)
-        logits = resize_bilinear(self.classify(self.dropout(total)), size_hw, align_corners=self.align_corners)
+        logits = resize_bilinear(self.head(maps, size_hw), size_hw, align_corners=self.align_corners)
         return Output(crop(logits, image.shape[-2:]))  # (N, K, H, W)
-
-
-class _Branch(nn.Module):
-    """A map of some stride to stride 4: convolution, group normalisation, ReLU and twice the size, as often as it takes."""
-
-    def __init__(self, in_channels: int, channels: int, stride: int, align_corners: bool) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-        self.strides = [stride >> step for step in range(1, stride.bit_length()) if stride >> step >= FINEST]
-        self.convs = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels if step else in_channels, channels, 3, padding=1, bias=False),
-                nn.GroupNorm(32, channels),
-                nn.ReLU(inplace=True),
-            )
-            for step in range(max(1, len(self.strides)))
-        )
-
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        for step, conv in enumerate(self.convs):
-            x = conv(x)
-            if self.strides:  # of the map at stride 4 there are none
-                finer_hw = [(side + self.strides[step] - 1) // self.strides[step] for side in size_hw]
-                x = resize_bilinear(x, finer_hw, align_corners=self.align_corners)
-        return x
-
-
-def _he_by_outputs(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
