@@ -15,13 +15,14 @@ not had. The convolutions start from He's normal distribution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import SettingsError
 from intarsia.encoders._encoder import Encoder
+from intarsia.encoders._weights import load_strictly
 from intarsia.ops.he_normal import he_normal_
 
 __all__ = ["WiderResNet38"]
@@ -61,6 +62,10 @@ class WiderResNet38(Encoder):
         for stage in self.stages:
             features.append(stage(F.max_pool2d(features[-1], 2, ceil_mode=True)))  # /2, /4, /8, /16
         return features
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights that were stored from this trunk, which are in its own names."""
+        load_strictly(self, state, "the WiderResNet-38 trunk")
 
 
 class _Block(nn.Module):

@@ -14,7 +14,7 @@ from scipy.special import expit
 from skimage.segmentation import watershed
 
 from intarsia.core import Array, InstanceMasks, SettingsError
-from intarsia.postprocess._numbered import objects_of_ids
+from intarsia.postprocess._numbered import mean_of_ids, objects_of_ids
 
 __all__ = ["decode_border_watershed"]
 
@@ -86,4 +86,5 @@ def decode_border_watershed(
         found = watershed(landscape, markers, connectivity=2, mask=mask)
         ids += np.where(found > 0, found + len(class_of_id), 0).astype(np.int32)
         class_of_id += [index] * count
-    return objects_of_ids(ids, np.array(class_of_id, np.int64), prob.max(0), min_size)
+    score = mean_of_ids(prob.max(0), ids, len(class_of_id))
+    return objects_of_ids(ids, np.array(class_of_id, np.int64), score, min_size)
