@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from intarsia.cli.console import open_console
-from intarsia.cli.options import RefineFile, RefineName, RefineSettings, parse_pairs
+from intarsia.cli.options import RefineFile, RefineName, RefineSettings, parse_pairs, parse_task
 from intarsia.cli.tables import print_evaluation
 
 __all__ = ["evaluate"]
@@ -18,9 +18,13 @@ def evaluate(
     data: Annotated[str, typer.Argument(help="Folder with images/ and masks/, a data.yaml, or a data set: scenes, camvid:PATH.")],
     model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method.")],
     options: Annotated[
-        list[str] | None, typer.Option("--set", help="Option of a classical method, such as segments=400. May come again.")
+        list[str] | None,
+        typer.Option("--set", help="Option of a classical method, or of how objects are decoded: min_score=0.5. May come again."),
     ] = None,
     split: Annotated[str, typer.Option(help="Which images: train, val or test.")] = "val",
+    task: Annotated[
+        str | None, typer.Option(help="What is compared: semantic, instance or panoptic; else what the model makes.")
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     allow_partial: Annotated[
@@ -47,6 +51,7 @@ def evaluate(
             data,
             model=model,
             split=split,
+            task=parse_task(task),
             options=parse_pairs(options or []),
             device=device,
             out=out,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from intarsia.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from intarsia.core import Task
 
 __all__ = [
     "RefineFile",
@@ -20,6 +23,7 @@ __all__ = [
     "parse_numbers",
     "parse_pairs",
     "parse_size",
+    "parse_task",
     "parse_weights",
 ]
 
@@ -83,6 +87,14 @@ def parse_numbers(text: str | None, name: str) -> tuple[float, ...] | None:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise SettingsError(f"{name} is {text!r}; numbers with commas between, such as 0.5,0.5,0.5, are expected.") from error
+
+
+def parse_task(text: str | None) -> Task | None:
+    """The name of a task; None from None."""
+    tasks: tuple[Task, ...] = ("semantic", "instance", "panoptic")
+    if text is not None and text not in tasks:
+        raise SettingsError(f"--task is {text!r}; semantic, instance or panoptic is expected.")
+    return next((task for task in tasks if task == text), None)
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:

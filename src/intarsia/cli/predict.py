@@ -21,7 +21,8 @@ def predict(
     model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method, such as slic.")],
     out: Annotated[str, typer.Option(help="Folder for masks/, overlays/ and summary.csv.")],
     options: Annotated[
-        list[str] | None, typer.Option("--set", help="Option of a classical method, such as segments=400. May come again.")
+        list[str] | None,
+        typer.Option("--set", help="Option of a classical method, or of how objects are decoded: min_score=0.5. May come again."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     hints: Annotated[

@@ -35,13 +35,13 @@ class Segmentation(ABC):
     def areas(self) -> dict[str, int]:
         """Pixels of each class, by name, every class listed; of regions without classes, by `"region ID"`."""
 
-    def overlay(self, image: Array | str | Path, *, opacity: float = 0.5) -> Array:
+    def overlay(self, image: Array | str | Path, *, opacity: float = 0.5, labels: bool = False) -> Array:
         """`image`, an array or a file, with the segmentation drawn over it, as (H, W, 3) uint8. See `intarsia.viz.overlay`."""
         from intarsia.data.formats import read_image
         from intarsia.viz.overlay import overlay
 
         pixels = read_image(image) if isinstance(image, str | Path) else image
-        return overlay(pixels, self, opacity=opacity)
+        return overlay(pixels, self, opacity=opacity, labels=labels)
 
     def colored(self) -> Array:
         """The segmentation alone as a picture, (H, W, 3) uint8."""

@@ -11,6 +11,7 @@ from intarsia.core import Array, ClassSpace, LabelMap, Segmentation
 from intarsia.evaluation._html import data_uri, percent, score, section, swatch
 from intarsia.evaluation.evaluation import Evaluation
 from intarsia.evaluation.matrix import largest_mistake
+from intarsia.evaluation.object_evaluation import ObjectEvaluation
 from intarsia.evaluation.semantic import compared_as_labels
 from intarsia.metrics.confusion import observe_confusion, score_confusion
 from intarsia.viz.panel import comparison
@@ -27,7 +28,7 @@ PICTURE_WIDTH = 640
 CAPTIONS = {"wrong pixels in red": "disagreement, wrong in red"}
 
 
-def keys_to_show(evaluation: Evaluation) -> list[str]:
+def keys_to_show(evaluation: Evaluation | ObjectEvaluation) -> list[str]:
     """The images that a report shows: the worst, worst first, then the best, best first."""
     ranked = evaluation.ranking
     return [*ranked[:WORST], *reversed(ranked[WORST:][-BEST:])]

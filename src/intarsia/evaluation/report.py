@@ -11,13 +11,16 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from intarsia.core import Array
+from intarsia.core import Array, LabelMap
 from intarsia.core.whole_file import written_whole
 from intarsia.evaluation._html import count, percent, score, section, swatch
 from intarsia.evaluation.curves import training_curves
 from intarsia.evaluation.evaluation import Evaluation, ScoreRefused
 from intarsia.evaluation.gallery import Example, galleries
+from intarsia.evaluation.gallery_objects import object_galleries
 from intarsia.evaluation.matrix import confusion_matrix
+from intarsia.evaluation.object_evaluation import ObjectEvaluation
+from intarsia.evaluation.report_objects import object_headline, object_sections
 from intarsia.evaluation.table import class_rows
 from intarsia.metrics.size_recall import SIZES
 
@@ -50,7 +53,7 @@ def write_report(
     *,
     title: str,
     command: str,
-    result: Evaluation | ScoreRefused | None = None,
+    result: Evaluation | ObjectEvaluation | ScoreRefused | None = None,
     examples: Sequence[Example] = (),
     history: Sequence[Mapping[str, float]] = (),
     findings: Sequence[Mapping[str, Any]] | None = None,
@@ -78,25 +81,30 @@ def write_report(
     """
     path = Path(path)
     evaluation = result if isinstance(result, Evaluation) else None
+    objects = result if isinstance(result, ObjectEvaluation) else None
+    of_labels = evaluation is not None or all(isinstance(truth, LabelMap) for _, _, truth, _ in examples)
+    scored = evaluation or objects
     refused = isinstance(result, ScoreRefused)
     parts = [
         _alarm("The score was refused", [str(result)]) if refused else "",
-        _alarm("These scores mean less than they seem to", evaluation.warnings) if evaluation else "",
+        _alarm("These scores mean less than they seem to", scored.warnings) if scored else "",
         _headline(evaluation) if evaluation else "",
-        _notes([*notes, *(evaluation.notes if evaluation else ())]),
+        object_headline(objects) if objects else "",
+        _notes([*notes, *(scored.notes if scored else ())]),
         _findings(findings),
         _curves(history, scores=not refused),
         _classes(evaluation) if evaluation else "",
         section("confusion", "Confusion", confusion_matrix(evaluation)) if evaluation else "",
         _sizes(evaluation) if evaluation else "",
-        galleries(examples, evaluation, scored=not refused),
+        object_sections(objects) if objects else "",
+        galleries(examples, evaluation, scored=not refused) if of_labels else object_galleries(examples, objects),
         _pairs("settings", "Settings", settings or {}),
         _pairs("environment", "Environment", environment or {}),
         section("command", "Command", f'<pre tabindex="0">{escape(command)}</pre>') if command else "",
     ]
     body = "\n".join(part for part in parts if part)
     about = f"{result.predictor} on {result.dataset} {result.split}" if result else ""
-    about += f", {count(evaluation.images, 'image')}" if evaluation else ""
+    about += f", {count(scored.images, 'image')}" if scored else ""
     template = Template(files("intarsia.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(title=escape(title), about=escape(about), contents=_contents(body), body=body)
     path.parent.mkdir(parents=True, exist_ok=True)

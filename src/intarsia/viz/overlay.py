@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from intarsia.core import Array, BoolArray, Segmentation, SegmentationError, SettingsError
+from intarsia.core import Array, BoolArray, Instances, Panoptic, Segmentation, SegmentationError, SettingsError
 from intarsia.viz.colorize import paint
+from intarsia.viz.object_labels import label_objects
 from intarsia.viz.rgb import as_rgb
 
 __all__ = ["overlay"]
@@ -13,7 +14,9 @@ __all__ = ["overlay"]
 PIXELS_PER_LINE = 500
 
 
-def overlay(image: Array, segmentation: Segmentation, *, opacity: float = 0.5, outline: bool = True) -> Array:
+def overlay(
+    image: Array, segmentation: Segmentation, *, opacity: float = 0.5, outline: bool = True, labels: bool = False
+) -> Array:
     """`image` with the segmentation in transparent colour, as a new (H, W, 3) uint8 array.
 
     Pixels that are ignored or without object, and classes whose colour is black, are left clear.
@@ -23,6 +26,7 @@ def overlay(image: Array, segmentation: Segmentation, *, opacity: float = 0.5, o
         segmentation: of the same size.
         opacity: 0 shows the image alone, 1 the colours alone.
         outline: draw the borders of segments in full colour, inside the segment, a pixel wide for every 500 of the shorter side.
+        labels: write class and score onto objects and panoptic segments, where there is room.
 
     Raises:
         SegmentationError: another size than the image's.
@@ -43,7 +47,7 @@ def overlay(image: Array, segmentation: Segmentation, *, opacity: float = 0.5, o
         line = _borders(colors, clear, width=max(1, round(min(rgb.shape[:2]) / PIXELS_PER_LINE)))
         np.copyto(mixed, colors, where=line[..., None])
     np.copyto(mixed, rgb, where=clear[..., None])
-    return mixed
+    return label_objects(mixed, segmentation) if labels and isinstance(segmentation, Instances | Panoptic) else mixed
 
 
 def _borders(colors: Array, clear: BoolArray, width: int) -> BoolArray:

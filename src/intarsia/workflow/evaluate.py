@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia.classical import Method
-from intarsia.core import Dataset, Predictor, SettingsError
+from intarsia.core import Dataset, Predictor, SettingsError, Task
 from intarsia.inference.refined import Refined
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, write_page
 from intarsia.workflow.run_folder import RunFolder
-from intarsia.workflow.sources import lasting_source
+from intarsia.workflow.sources import lasting_source, open_truths
 
 if TYPE_CHECKING:
-    from intarsia.evaluation import Evaluation
+    from intarsia.evaluation import Evaluation, ObjectEvaluation
 
 __all__ = ["evaluate"]
 
@@ -26,6 +26,7 @@ def evaluate(
     *,
     model: str | Path | Predictor,
     split: str = "val",
+    task: Task | None = None,
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
     out: str | Path | None = None,
@@ -35,14 +36,16 @@ def evaluate(
     refine_options: Mapping[str, Any] | None = None,
     refine_file: str | Path | None = None,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Evaluation:
+) -> Evaluation | ObjectEvaluation:
     """Score a predictor on a split, at the images' own size.
 
     Args:
         data: what `train` takes.
         model: a model file, a run's folder, or a predictor.
         split: "val", "test", "train".
-        options: of a classical method.
+        task: what is compared: "instance", "panoptic" or "semantic"; None: what the predictor makes. Regions and maps of classes
+            can be scored as objects too, and a note says how they were read.
+        options: of a classical method, or of what decodes the objects of an instance or panoptic network.
         device: where a network runs.
         out: folder for evaluation.json and report.html, not that of a run, which has its own; None writes nothing. A score that
             is refused is reported there too.
@@ -59,7 +62,6 @@ def evaluate(
         SettingsError: a run lies in `out`.
         IntarsiaError: data or files that cannot be used, in words.
     """
-    from intarsia.data.datasets import open_dataset
     from intarsia.evaluation import ScoreRefused
     from intarsia.evaluation import evaluate as run
 
@@ -72,16 +74,18 @@ def evaluate(
         model, device=device, options=options, refine=refine, refine_options=refine_options, refine_file=refine_file
     )
     predictor = _guided(opened, hints)
-    dataset = open_dataset(data, view="semantic") if isinstance(data, str | Path) else data
-    outcome: Evaluation | ScoreRefused
+    dataset = open_truths(data, predictor, task) if isinstance(data, str | Path) else data
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused
     try:
-        outcome = run(predictor, dataset, split, allow_partial=allow_partial, progress=progress)
+        outcome = run(predictor, dataset, split, task=task, allow_partial=allow_partial, progress=progress)
     except ScoreRefused as refused:
         outcome = refused
     if out is not None:
         inputs = {"data": lasting_source(data)} if isinstance(data, str | Path) else {}
         if isinstance(model, str | Path):
             inputs["model"] = str(Path(model).absolute() if Path(model).exists() else model)
+            inputs |= {"options": json.dumps(dict(options))} if options else {}
+            inputs |= {"task": task} if task else {}
             if isinstance(opened, Refined):
                 inputs["refine"], inputs["refine_options"] = opened.refinement_name, json.dumps(vars(opened.refinement))
         results = Results.now(outcome, predictor, settings={"data": " ".join(dataset.notes)}, inputs=inputs)

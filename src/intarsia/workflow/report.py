@@ -8,21 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intarsia.core import DataError, Dataset, IntarsiaError, Predictor, SettingsError
+from intarsia.core import DataError, Dataset, IntarsiaError, Predictor, SettingsError, Task
 from intarsia.recipes import load_recipe
 from intarsia.recipes.run_files import BEST, RECIPE, REPORT
 from intarsia.workflow.predictors import open_predictor
 from intarsia.workflow.results import Results, recipe_settings, write_page
+from intarsia.workflow.sources import open_truths
 
 if TYPE_CHECKING:
-    from intarsia.evaluation import Evaluation, ScoreRefused
+    from intarsia.evaluation import Evaluation, ObjectEvaluation, ScoreRefused
 
 __all__ = ["report"]
 
 COMPARED_IMAGES = 4
 """Images whose saved score is compared with what the model reaches now."""
 TOLERANCE = 0.02
-"""Of the mIoU of an image: another device rounds differently."""
+"""Of the mIoU, mean precision or PQ of an image: another device rounds differently."""
 
 
 def report(
@@ -63,7 +64,7 @@ def report(
         had_pictures = (out / REPORT).is_file() and "<img" in (out / REPORT).read_text(encoding="utf-8", errors="replace")
         say(f"{note} The report that this one replaces had some." if had_pictures else note)
         return write_page(out, saved, notes=[note])
-    why = _outdated(saved.outcome, predictor, dataset, allow_partial) if saved else why
+    why = _outdated(saved.outcome, predictor, dataset, allow_partial, _task(saved)) if saved else why
     if saved is None or why:
         say(f"{why} Evaluating again.")
         saved = _evaluate_again(out, saved, predictor, dataset, allow_partial)
@@ -85,25 +86,36 @@ def _saved(out: Path) -> tuple[Results | None, str]:
 
 
 def _open(out: Path, saved: Results | None, data: str | Path | None, device: str) -> tuple[Predictor, Dataset]:
-    from intarsia.data.datasets import open_dataset
-
     inputs = saved.inputs if saved else {}
     source = data or inputs.get("data") or (load_recipe(out / RECIPE).data if (out / RECIPE).is_file() else None)
     if source is None:
         raise SettingsError(f"Nothing in {out} says which data were used; name them by --data.")
     refinement = {"refine": inputs.get("refine"), "refine_options": json.loads(inputs.get("refine_options", "{}"))}
-    predictor = open_predictor(inputs.get("model", out / BEST), device=device, **refinement)
+    options = json.loads(inputs.get("options", "{}"))
+    predictor = open_predictor(inputs.get("model", out / BEST), device=device, options=options, **refinement)
     try:
-        return predictor, open_dataset(source, view="semantic")
+        return predictor, open_truths(source, predictor, _task(saved))
     except IntarsiaError as error:
         raise DataError(f"{error} --data says where the data are now.") from error
 
 
-def _outdated(outcome: Evaluation | ScoreRefused, predictor: Predictor, dataset: Dataset, allow_partial: bool) -> str:
-    """Why what was saved does not do, or nothing."""
-    from intarsia.evaluation import Evaluation, ScoreRefused, evaluate
+def _task(saved: Results | None) -> Task | None:
+    """What was to be compared, where that was said."""
+    tasks: tuple[Task, ...] = ("semantic", "instance", "panoptic")
+    return next((task for task in tasks if saved and saved.inputs.get("task") == task), None)
 
-    if not isinstance(outcome, Evaluation):
+
+def _outdated(
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused,
+    predictor: Predictor,
+    dataset: Dataset,
+    allow_partial: bool,
+    task: Task | None,
+) -> str:
+    """Why what was saved does not do, or nothing."""
+    from intarsia.evaluation import ScoreRefused, evaluate
+
+    if isinstance(outcome, ScoreRefused):
         if not dataset.splits.get(outcome.split):
             return f"The data hold no images of split {outcome.split!r} now."
         return "The score was refused and is now asked for." if allow_partial else ""
@@ -111,10 +123,10 @@ def _outdated(outcome: Evaluation | ScoreRefused, predictor: Predictor, dataset:
         return "The scores are of other images or classes than the data hold now."
     keys = outcome.ranking[:COMPARED_IMAGES]
     try:
-        now = evaluate(predictor, dataset, outcome.split, keys=keys, allow_partial=True).per_image
+        now = evaluate(predictor, dataset, outcome.split, task=task, keys=keys, allow_partial=True).per_image
     except ScoreRefused:
         return "The truths have changed."
-    if any(abs(now[key].miou - outcome.per_image[key].miou) > TOLERANCE for key in keys):
+    if any(abs(now[key][0] - outcome.per_image[key][0]) > TOLERANCE for key in keys):  # the score that ranks images
         return "The model does not reach the scores that were saved."
     return ""
 
@@ -122,9 +134,10 @@ def _outdated(outcome: Evaluation | ScoreRefused, predictor: Predictor, dataset:
 def _evaluate_again(out: Path, saved: Results | None, predictor: Predictor, dataset: Dataset, allow_partial: bool) -> Results:
     from intarsia.evaluation import ScoreRefused, evaluate
 
-    outcome: Evaluation | ScoreRefused
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused
+    split = saved.outcome.split if saved else "val"
     try:
-        outcome = evaluate(predictor, dataset, saved.outcome.split if saved else "val", allow_partial=allow_partial)
+        outcome = evaluate(predictor, dataset, split, task=_task(saved), allow_partial=allow_partial)
     except ScoreRefused as refused:
         outcome = refused
     if saved is None:

@@ -20,7 +20,7 @@ from intarsia.workflow.environment import environment
 from intarsia.workflow.hardware import processor_name
 
 if TYPE_CHECKING:
-    from intarsia.evaluation import Evaluation, ScoreRefused
+    from intarsia.evaluation import Evaluation, ObjectEvaluation, ScoreRefused
     from intarsia.recipes import Recipe
 
 __all__ = ["Results", "command_line", "recipe_settings", "write_page"]
@@ -37,7 +37,7 @@ class Results:
     inputs: what was named as `data` and `model`, for whoever evaluates again; a run's own are not named.
     """
 
-    outcome: Evaluation | ScoreRefused
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused
     command: str
     settings: Mapping[str, str]
     environment: Mapping[str, str]
@@ -46,7 +46,7 @@ class Results:
     @classmethod
     def now(
         cls,
-        outcome: Evaluation | ScoreRefused,
+        outcome: Evaluation | ObjectEvaluation | ScoreRefused,
         predictor: Predictor,
         *,
         settings: Mapping[str, str],
@@ -73,7 +73,7 @@ class Results:
         Raises:
             DataError: it is missing, damaged, or of an earlier version.
         """
-        from intarsia.evaluation import Evaluation, ScoreRefused
+        from intarsia.evaluation import Evaluation, ObjectEvaluation, ScoreRefused
 
         path = out / EVALUATION
         if not path.is_file():
@@ -84,7 +84,8 @@ class Results:
             if "refused" in data:
                 names = (data[name] for name in ("refused", "predictor", "dataset", "split"))
                 return cls(ScoreRefused(*names), **facts)
-            return cls(Evaluation.from_dict(data), **facts)
+            read = ObjectEvaluation.from_dict if "task" in data else Evaluation.from_dict
+            return cls(read(data), **facts)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} cannot be read ({type(error).__name__}: {error}).") from error
 
@@ -98,13 +99,14 @@ def write_page(
     notes: Sequence[str] = (),
 ) -> Path:
     """Write report.html beside results.csv and check.json, whose content it shows; pictures need the predictor and the data."""
-    from intarsia.evaluation import Evaluation, keys_to_show, predict_sample, write_report
+    from intarsia.evaluation import ScoreRefused, keys_to_show, predict_sample, write_report
     from intarsia.evaluation.gallery import WORST
 
     outcome = results.outcome
     examples = []
     if predictor is not None and dataset is not None:
-        keys = keys_to_show(outcome) if isinstance(outcome, Evaluation) else list(dataset.splits.get(outcome.split, ()))[:WORST]
+        refused = isinstance(outcome, ScoreRefused)
+        keys = list(dataset.splits.get(outcome.split, ()))[:WORST] if refused else keys_to_show(outcome)
         samples = map(dataset.read, keys)
         examples = [(sample.key, sample.image, sample.truth, predict_sample(predictor, sample)) for sample in samples]
     return write_report(

@@ -4,7 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["lasting_source"]
+from intarsia.classical import OBJECTS
+from intarsia.core import Dataset, IntarsiaError, Predictor, Task
+
+__all__ = ["lasting_source", "open_truths"]
+
+
+def open_truths(source: str | Path, predictor: Predictor, task: Task | None = None) -> Dataset:
+    """The data with the truth that a predictor is compared with.
+
+    Objects for a predictor of objects and panoptic maps for one of those, else classes of pixels; unless `task` says which.
+    Classical methods, which find objects of no class, are compared by pixels where there is no truth of objects.
+
+    Raises:
+        IntarsiaError: data that cannot be opened, or have no such truth.
+    """
+    from intarsia.data.datasets import open_dataset
+
+    wanted = task or predictor.task
+    view = wanted if wanted in ("instance", "panoptic") else "semantic"
+    try:
+        return open_dataset(source, view=view)
+    except IntarsiaError:
+        if task is not None or predictor.classes is not OBJECTS:
+            raise
+        return open_dataset(source, view="semantic")
 
 
 def lasting_source(source: str | Path) -> str:
