@@ -144,3 +144,18 @@ def test_every_kind_is_a_segmentation_that_shows_and_saves_itself(tmp_path):
 def test_arrays_that_do_not_fit_are_refused(build, message):
     with pytest.raises(SegmentationError, match=message):
         build()
+
+
+def test_some_of_the_objects_in_any_order():
+    rng = np.random.default_rng(0)
+    masks = [rng.random((5, 7)) < share for share in (0.5, 0.0, 0.9, 0.2)]
+    classes = ClassSpace.from_names(["a", "b"])
+    whole = Instances(
+        InstanceMasks.pack(masks, (5, 7)), np.array([0, 1, 1, 0]), classes, np.array([0.1, 0.2, 0.3, 0.4]), np.arange(4) == 2
+    )
+    for chosen in (np.array([2, 0]), np.array([True, False, True, True]), np.zeros(4, np.bool_)):
+        some, index = whole.select(chosen), np.arange(4)[chosen]
+        assert [some.masks.mask(i).tolist() for i in range(len(some))] == [masks[i].tolist() for i in index]
+        assert some.class_id.tolist() == whole.class_id[index].tolist()
+        assert some.score.tolist() == whole.score[index].tolist()
+        assert some.is_crowd.tolist() == whole.is_crowd[index].tolist()

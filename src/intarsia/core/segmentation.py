@@ -166,6 +166,13 @@ class InstanceMasks:
         packed = self.bits[self.starts[index] : self.starts[index + 1]]
         return np.unpackbits(packed, count=(y1 - y0) * (x1 - x0)).astype(np.bool_).reshape(y1 - y0, x1 - x0)
 
+    def select(self, chosen: Array) -> InstanceMasks:
+        """Some of the masks, by positions or a (Q,) bool array, in that order."""
+        index = np.arange(len(self))[chosen]
+        parts = [self.bits[self.starts[i] : self.starts[i + 1]] for i in index.tolist()]
+        starts = np.concatenate([[0], np.cumsum(np.diff(self.starts)[index])]).astype(np.int64)
+        return InstanceMasks(self.size_hw, self.boxes_xyxy[index], np.concatenate([np.zeros(0, np.uint8), *parts]), starts)
+
     def crops(self) -> Iterator[tuple[tuple[slice, slice], BoolArray]]:
         """Each mask as (where it lies in the image, (h, w) bool): `image[where][crop]` are its pixels."""
         for index, (x0, y0, x1, y1) in enumerate(self.boxes_xyxy.tolist()):
@@ -232,6 +239,11 @@ class Instances(Segmentation):
         """Pixels by class; a pixel of two objects counts twice. `masks.areas()` gives them by object."""
         per_class = np.bincount(self.class_id, self.masks.areas(), minlength=len(self.classes))
         return {name: int(per_class[i]) for i, name in enumerate(self.classes.names)}
+
+    def select(self, chosen: Array) -> Instances:
+        """Some of the objects, by positions or a (Q,) bool array, in that order."""
+        score, crowd = (None if given is None else given[chosen] for given in (self.score, self.is_crowd))
+        return Instances(self.masks.select(chosen), self.class_id[chosen], self.classes, score, crowd)
 
     def to_ids(self) -> Array:
         """(H, W) object numbers 1..Q, 0 = none; where masks overlap the higher score, then the earlier object, is seen."""

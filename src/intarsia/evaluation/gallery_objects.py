@@ -66,9 +66,9 @@ def compare_objects(image: Array, truth: Segmentation, prediction: Segmentation,
     hit = (pairwise_iou(own.masks, true.masks) >= 0.5) & (own.class_id[:, None] == true.class_id)
     found_true, invented = hit.any(0), ~hit.any(1)
     layers = [
-        (_some(true.masks, found_true & true.countable), FOUND),
-        (_some(own.masks, invented), INVENTED),
-        (_some(true.masks, ~found_true), MISSED),
+        (true.masks.select(found_true & true.countable), FOUND),
+        (own.masks.select(invented), INVENTED),
+        (true.masks.select(~found_true), MISSED),
     ]
     height_in, width_in = image.shape[:2]
     scale = max(1, round(width / max(width_in, height_in / 1.25)))
@@ -119,9 +119,8 @@ def _gallery(name: str, title: str, examples: Sequence[Example], evaluation: Obj
 
 
 def _of_objects(objects: Instances) -> _Sides:
-    counted = np.ones(len(objects), np.bool_) if objects.is_crowd is None else ~objects.is_crowd
-    masks = objects.masks if counted.all() else _some(objects.masks, counted)
-    return _Sides(masks, objects.class_id[counted], np.ones(int(counted.sum()), np.bool_))
+    counted = objects if objects.is_crowd is None else objects.select(~objects.is_crowd)
+    return _Sides(counted.masks, counted.class_id, np.ones(len(counted), np.bool_))
 
 
 def _of_segments(panoptic: Panoptic) -> _Sides:
@@ -133,9 +132,3 @@ def _of_segments(panoptic: Panoptic) -> _Sides:
     class_of = {number: segments[number - 1].class_id for number in seen}
     objects = Instances.from_ids(renumbered, panoptic.classes, class_of)
     return _Sides(objects.masks, objects.class_id, np.isin(objects.class_id, panoptic.classes.thing_ids))
-
-
-def _some(masks: InstanceMasks, chosen: BoolArray) -> InstanceMasks:
-    corners = masks.boxes_xyxy[:, 1::-1].tolist()
-    crops = (((corners[i][0], corners[i][1]), masks.crop(i)) for i in np.flatnonzero(chosen).tolist())
-    return InstanceMasks.pack_crops(crops, masks.size_hw)

@@ -114,11 +114,8 @@ def _of_same_classes(prediction: Instances, truth: Instances, notes: list[str]) 
     class_id = table[prediction.class_id]
     if (class_id < 0).any():
         notes.append(UNKNOWN.format(", ".join(own.names[i] for i in np.unique(prediction.class_id[class_id < 0]))))
-    kept = np.flatnonzero(class_id >= 0).tolist()
-    score = None if prediction.score is None else prediction.score[kept]
-    corners = prediction.masks.boxes_xyxy[:, 1::-1].tolist()
-    crops = (((corners[i][0], corners[i][1]), prediction.masks.crop(i)) for i in kept)
-    return Instances(InstanceMasks.pack_crops(crops, prediction.size_hw), class_id[kept].astype(np.int32), classes, score), truth
+    known = class_id >= 0
+    return replace(prediction.select(known), classes=classes, class_id=class_id[known].astype(np.int32)), truth
 
 
 def _index_of(own: ClassSpace, classes: ClassSpace, needed: tuple[int, ...] | range) -> Array:

@@ -139,7 +139,7 @@ class PanopticTally:
 def without_overlaps(objects: Instances, least_score: float = DECIDED) -> Instances:
     """The objects of at least this score; where they overlap the one of higher score is kept. Without scores all are meant."""
     chosen = np.arange(len(objects)) if objects.score is None else np.flatnonzero(objects.score >= least_score)
-    kept = objects if len(chosen) == len(objects) else _chosen(objects, chosen)
+    kept = objects if len(chosen) == len(objects) else objects.select(chosen)
     ids = kept.to_ids()
     if np.count_nonzero(ids) == kept.masks.areas().sum():
         return kept
@@ -159,14 +159,7 @@ def _best(objects: Instances) -> Instances:
     for class_id in np.unique(objects.class_id):
         of_class = order[objects.class_id[order] == class_id]
         rank[of_class] = np.arange(len(of_class))
-    return _chosen(objects, np.flatnonzero(rank < COCO_LIMIT))
-
-
-def _chosen(objects: Instances, index: Array) -> Instances:
-    masks = objects.masks
-    crops = (((int(masks.boxes_xyxy[i, 1]), int(masks.boxes_xyxy[i, 0])), masks.crop(i)) for i in index.tolist())
-    score, crowd = (None if given is None else given[index] for given in (objects.score, objects.is_crowd))
-    return Instances(InstanceMasks.pack_crops(crops, masks.size_hw), objects.class_id[index], objects.classes, score, crowd)
+    return objects.select(rank < COCO_LIMIT)
 
 
 def _of_tally(score: float, found: float, invented: float, missed: float) -> ImageObjects:
