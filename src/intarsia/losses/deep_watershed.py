@@ -61,12 +61,16 @@ def deep_watershed_loss(
     weight = targets["size_weights"]
     terms = {}
     if direction:
-        terms["direction"] = direction * _angle(parts["direction"], targets["direction"], weight)
+        terms["direction"] = direction * _angle(_full(parts["direction"]), targets["direction"], weight)
     if energy:
-        terms["energy"] = energy * _levels(output.logits, targets["energy"], weight)
+        terms["energy"] = energy * _levels(_full(output.logits), targets["energy"], weight)
     if semantic and "semantic" in parts:
-        terms["semantic"] = semantic * _semantic(parts["semantic"], targets["thing_label"].long())
+        terms["semantic"] = semantic * _semantic(_full(parts["semantic"]), targets["thing_label"].long())
     return terms
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def _angle(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
@@ -79,12 +83,10 @@ def _levels(logits: Tensor, level: Tensor, weight: Tensor) -> Tensor:
     count = logits.shape[1]
     known = weight * (level != IGNORED)
     log_prob = logits.log_softmax(1)
-    # log(1 - p) of a softmax as the sum over the others; 1 - p itself is 0 in float32 where the network is sure.
     one_hot = level.long().clamp(max=count - 1).unsqueeze(1) == torch.arange(count, device=logits.device).view(1, -1, 1, 1)
-    log_other = _log_one_minus(log_prob)
     level_weight = torch.ones(count, device=logits.device)
     level_weight[: len(LEVEL_WEIGHTS)] = torch.tensor(LEVEL_WEIGHTS, device=logits.device)
-    entropy = -torch.where(one_hot, log_prob, log_other) * level_weight.view(1, -1, 1, 1)
+    entropy = -torch.where(one_hot, log_prob, _log_one_minus(log_prob)) * level_weight.view(1, -1, 1, 1)
     return _weighted_mean(entropy.sum(1), known)
 
 
@@ -96,10 +98,12 @@ def _log_one_minus(log_prob: Tensor) -> Tensor:
 
 def _semantic(logits: Tensor, label: Tensor) -> Tensor:
     valid = label != IGNORED
-    if (largest := label.where(valid, 0).amax()) >= logits.shape[1]:
-        raise SegmentationError(
-            f"The truth has a class of things number {int(largest)}, and the network was made for {logits.shape[1] - 1} of them."
-        )
+    if label.device.type == "cpu":  # elsewhere reading it would make every step wait
+        largest = int(label.where(valid, 0).amax())
+        if largest >= logits.shape[1]:
+            raise SegmentationError(
+                f"The truth has a class of things number {largest}, and the network was made for {logits.shape[1] - 1} of them."
+            )
     return mean_over_valid(F.cross_entropy(logits, label, ignore_index=IGNORED, reduction="none"), valid)
 
 

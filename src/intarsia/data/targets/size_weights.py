@@ -24,6 +24,7 @@ def size_weights(truth: Truth, *, min_size: int = 100) -> FloatArray:
     """
     ids = objects_of(truth).ids
     areas = np.bincount(ids.ravel(), minlength=1)
-    weights = (200 / np.sqrt(areas.clip(min_size))).astype(np.float32)
-    weights[0] = 0
-    return weights[ids]
+    weight_of_id = (200 / np.sqrt(areas.clip(min_size))).astype(np.float32)
+    weight_of_id[0] = 0
+    weights: FloatArray = weight_of_id[ids]
+    return weights

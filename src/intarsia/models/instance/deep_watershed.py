@@ -101,7 +101,7 @@ class DeepWatershed(nn.Module):
             gated = torch.cat([image * (1 - gate[:, :1]), code], 1)
             vectors, _ = self.direction_net(grow_to_multiple(gated, STRIDE))
         inside = (gate.argmax(1, keepdim=True) > 0).to(vectors.dtype)
-        direction = F.normalize(crop(vectors, size_hw), eps=1e-6) * inside  # (N, 2, H, W)
+        direction = _unit(crop(vectors, size_hw)) * inside  # (N, 2, H, W)
         seen = direction
         if self.training and self.directions == "true" and "direction" in targets:
             seen = targets["direction"].to(direction.dtype)
@@ -134,13 +134,7 @@ class _DirectionNet(nn.Module):
         self.trunk = VGG16(in_channels=in_channels, width=width)
         branch, fused = 4 * width, 8 * width
         third, fourth, fifth = self.trunk.channels[2:]
-        self.branches = nn.ModuleList(
-            nn.Sequential(*_conv(channels, channels, 5), *_conv(channels, channels, 1), *_conv(channels, branch, 1))
-            for channels in (third, fourth, fifth)
-        )
-        he_normal_(self.branches)
-        self.branches[1].append(_enlarge(branch, 2))
-        self.branches[2].append(_enlarge(branch, 4))
+        self.branches = nn.ModuleList([_branch(third, branch, 1), _branch(fourth, branch, 2), _branch(fifth, branch, 4)])
         self.vectors = nn.Sequential(
             *_conv(3 * branch, fused, 1), *_conv(fused, fused, 1), nn.Conv2d(fused, 2, 1), _enlarge(2, 4)
         )
@@ -155,11 +149,25 @@ class _DirectionNet(nn.Module):
         for index, stage in enumerate(self.trunk.stages):
             if index:
                 x = F.max_pool2d(x, 2) if index < 3 else F.avg_pool2d(x, 2)
-            for layer in list(stage)[:-1]:  # the trunk's own pools are all maxima
+            for layer in list(stage.children())[:-1]:  # the trunk's own pools are all maxima
                 x = layer(x)
             maps.append(x)  # strides 1, 2, 4, 8, 16
         joined = torch.cat([branch(x) for branch, x in zip(self.branches, maps[2:], strict=True)], 1)  # (N, 768, H/4, W/4)
         return self.vectors(joined), self.semantic(joined) if self.semantic else None
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors of length 1, at least in float32: rounded to bfloat16 they would be off by degrees."""
+    return F.normalize(vectors.float() if vectors.dtype in (torch.float16, torch.bfloat16) else vectors, eps=1e-6)
+
+
+def _branch(in_channels: int, channels: int, factor: int) -> nn.Sequential:
+    """5x5, 1x1, 1x1, and enlarged `factor` times."""
+    layers = nn.Sequential(
+        *_conv(in_channels, in_channels, 5), *_conv(in_channels, in_channels, 1), *_conv(in_channels, channels, 1)
+    )
+    he_normal_(layers)
+    return layers if factor == 1 else layers.append(_enlarge(channels, factor))
 
 
 def _watershed_net(width: int, dropout: float) -> nn.Sequential:
