@@ -28,6 +28,15 @@ def test_write_then_read_is_the_identity(tmp_path):
     assert again.instances["y.png"].score is None
 
 
+def test_objects_are_written_image_by_image_and_a_failure_leaves_the_old_file(tmp_path):
+    nothing = Instances(InstanceMasks.pack([], (4, 5)), np.zeros(0, np.int32), CLASSES)
+    path = write_coco(tmp_path / "deep" / "a.json", {"x.png": nothing}, CLASSES)
+    with pytest.raises(AttributeError):
+        write_coco(path, {"y.png": nothing, "z.png": None}, CLASSES)
+    assert list(read_coco(path).instances) == ["x.png"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
 def content(*annotations: dict) -> dict:
     images = [{"id": 7, "file_name": "x.jpg", "height": 6, "width": 8}]
     categories = [{"id": 90, "name": "dog"}, {"id": 3, "name": "cell"}]
@@ -78,10 +87,22 @@ def test_errors(tmp_path):
         read_coco(write(tmp_path / "a.json", []))
     with pytest.raises(DataError, match=r"b\.json is no file of COCO instances \(KeyError: 'annotations'\)"):
         read_coco(write(tmp_path / "b.json", {}))
-    with pytest.raises(DataError, match=r"image 7 without a mask .*boxes alone"):
-        read_coco(write(tmp_path / "c.json", content({"bbox": [0, 0, 2, 2]})))
-    with pytest.raises(DataError, match=r"image 8 and category 3, and at least one of them is not declared"):
-        read_coco(write(tmp_path / "d.json", content({"image_id": 8, "segmentation": {"counts": [48]}})))
+    with pytest.raises(DataError, match=r"c\.json holds 1 objects without a mask .*5 in image 7.*Boxes alone"):
+        read_coco(write(tmp_path / "c.json", content({"id": 5, "bbox": [0, 0, 2, 2]})))
+    nothing = {"counts": [48]}
+    with pytest.raises(DataError, match=r"d\.json holds 1 objects of image ids that it does not declare: 8"):
+        read_coco(write(tmp_path / "d.json", content({"image_id": 8, "segmentation": nothing})))
+    wrong = content({"category_id": 4, "segmentation": nothing}, {"category_id": 91, "segmentation": nothing})
+    with pytest.raises(DataError, match=r"f\.json holds 2 objects of category ids .* declare: 4; 91\. Declared are 90, 3\."):
+        read_coco(write(tmp_path / "f.json", wrong))
+    flat = content({"id": 5, "bbox": [3, 4, 0, 2.5], "area": 1.5, "segmentation": nothing})
+    with pytest.raises(
+        DataError, match=r"g\.json holds 1 objects whose box .* no width or height: 5 in image 7: \[3, 4, 0, 2\.5\]"
+    ):
+        read_coco(write(tmp_path / "g.json", flat))
+    file = read_coco(write(tmp_path / "h.json", content({"segmentation": {"counts": [40]}})))
+    with pytest.raises(DataError, match=r"h\.json: a mask of image 7 cannot be read: Runs that add up to 40"):
+        file.instances["x.jpg"]
     (tmp_path / "e.json").write_text("{")
     with pytest.raises(DataError, match=r"is no file of COCO instances \(JSONDecodeError"):
         read_coco(tmp_path / "e.json")

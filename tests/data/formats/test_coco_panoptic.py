@@ -57,6 +57,14 @@ def test_errors(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"a\.png does not fit .*p\.json: Panoptic\.ids holds \[1\]"):
         read_coco_panoptic(path).read("a.png")
+    content["annotations"][0]["segments_info"][0]["category_id"] = 9
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        DataError, match=r"p\.json gives 1 segments category ids .*: 9 of segment 2 in a\.png\. Declared are 1, 2"
+    ):
+        read_coco_panoptic(path)
+    content["annotations"][0]["segments_info"][0]["category_id"] = 1
+    path.write_text(json.dumps(content))
     (file.folder / "a.png").unlink()
     with pytest.raises(DataError, match=r"names 1 PNG files that are not in .*p: a\.png"):
         read_coco_panoptic(path)

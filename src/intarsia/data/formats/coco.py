@@ -7,20 +7,25 @@ results ("format-results"), which names neither images nor categories and is rea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
-from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances
+from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances, SegmentationError
 from intarsia.core.rle import crop_of_runs, rle_text, runs_of_mask, runs_of_text
-from intarsia.data.formats._files import read_bytes, write_bytes
+from intarsia.core.whole_file import written_whole
+from intarsia.data.formats._files import read_bytes
 
-__all__ = ["read_coco", "CocoFile", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
+__all__ = ["read_coco", "CocoFile", "CocoWriter", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
 
 FORM = '{"images": [...], "categories": [...], "annotations": [...]}, or a list of results read beside such a truth'
+SHOWN = 6
+
+Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,40 @@ class CocoFile:
     """The objects of many images.
 
     Args:
-        classes: the categories, in the order of the file.
-        instances: file name of each image, to its objects.
+        classes: the categories, in the order of the file; all are things.
+        instances: file name of each image, to its objects, whose masks are made when asked for.
         image_ids: file name of each image, to its id in the file.
         category_ids: the id of each class in the file.
+        sizes_hw: file name of each image, to its size.
     """
 
     classes: ClassSpace
     instances: Mapping[str, Instances]
     image_ids: Mapping[str, int]
     category_ids: tuple[int, ...]
+    sizes_hw: Mapping[str, tuple[int, int]]
+
+
+class _WhenAsked(Mapping[str, Instances]):
+    """Objects by name, made anew each time."""
+
+    def __init__(self, entries: Mapping[str, Sequence[Entry]], make: Callable[[str], Instances]) -> None:
+        self._entries, self._make = entries, make
+
+    def __getitem__(self, name: str) -> Instances:
+        if name not in self._entries:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
-    """Read all objects of a file.
+    """Read the objects of a file. All entries are looked at now; the masks of an image are made when its objects are asked for.
 
     Args:
         path: a truth, or results.
@@ -49,7 +74,7 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
 
     Raises:
         DataError: a file that cannot be read, another form, results without `truth`, an image or category that is not declared,
-            or objects without masks.
+            objects without masks, or boxes without width or height where there is an area.
     """
     path = Path(path)
     try:
@@ -57,61 +82,138 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
         is_list = isinstance(content, list)
         if is_list and truth is None:
             raise DataError(f"{path} is a list of results, which does not say its images and classes; read it beside its truth.")
-        entries = content if is_list else content["annotations"]
+        entries: list[Entry] = content if is_list else content["annotations"]
         if truth is None:
             images = {int(i["id"]): (str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in content["images"]}
             categories = {int(c["id"]): index for index, c in enumerate(content["categories"])}
             names = [str(c["name"]) for c in content["categories"]]
             classes = ClassSpace.from_names(names, things=names)
         else:
-            images = {number: (name, truth.instances[name].size_hw) for name, number in truth.image_ids.items()}
+            images = {number: (name, truth.sizes_hw[name]) for name, number in truth.image_ids.items()}
             categories, classes = {number: index for index, number in enumerate(truth.category_ids)}, truth.classes
-        found: dict[int, list[Mapping[str, Any]]] = {number: [] for number in images}
+        _look(entries, images, categories, path, "the truth" if truth else "it")
+        found: dict[str, list[Entry]] = {name: [] for name, _ in images.values()}
         for entry in entries:
-            if entry["image_id"] not in images or entry["category_id"] not in categories:
-                raise DataError(
-                    f"{path} holds an object of image {entry['image_id']} and category {entry['category_id']}, and at least one "
-                    f"of them is not declared{' in the truth' if truth else ''}. Do the files belong together?"
-                )
-            found[entry["image_id"]].append(entry)
-        instances = {
-            name: _objects(found[number], size_hw, categories, classes, path) for number, (name, size_hw) in images.items()
-        }
+            found[images[entry["image_id"]][0]].append(entry)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no file of COCO instances ({type(error).__name__}: {error}). Expected: {FORM}.") from error
-    return CocoFile(classes, instances, {name: number for number, (name, _) in images.items()}, tuple(categories))
+    sizes_hw = dict(images.values())
+    instances = _WhenAsked(found, lambda name: _objects(found[name], sizes_hw[name], categories, classes, path))
+    return CocoFile(classes, instances, {name: n for n, (name, _) in images.items()}, tuple(categories), sizes_hw)
+
+
+class CocoWriter:
+    """Writes objects image by image, so that no more than one image's are in memory; the file appears when all are written.
+
+    Masks are run lengths; image ids count from 1, and so do category ids.
+
+        with CocoWriter("objects.json", classes) as file:
+            file.add("photo.jpg", instances)
+
+    Args:
+        path: of the JSON file; folders are made.
+        classes: the categories.
+    """
+
+    def __init__(self, path: str | Path, classes: ClassSpace) -> None:
+        self.path, self.classes = Path(path), classes
+        self._images: list[dict[str, Any]] = []
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._whole = written_whole(self.path)
+        self._file = self._whole.__enter__().open("w", encoding="utf-8")
+        self._file.write('{"annotations": [')
+        return self
+
+    def add(self, name: str, objects: Instances) -> None:
+        """Write the objects of the image file `name`."""
+        height, width = objects.size_hw
+        self._images.append({"id": len(self._images) + 1, "file_name": name, "height": height, "width": width})
+        for entry in _entries(objects):
+            self._count += 1
+            comma = ", " if self._count > 1 else ""
+            self._file.write(f"{comma}{json.dumps({'id': self._count, 'image_id': len(self._images), **entry})}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        categories = [{"id": index, "name": name} for index, name in enumerate(self.classes.names, 1)]
+        self._file.write(f'], "images": {json.dumps(self._images)}, "categories": {json.dumps(categories)}}}')
+        self._file.close()
+        self._whole.__exit__(kind, error, traceback)
 
 
 def write_coco(path: str | Path, instances: Mapping[str, Instances], classes: ClassSpace) -> Path:
-    """Write the objects of images by file name, with masks as run lengths; image ids count from 1, and so do category ids."""
-    path = Path(path)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, (name, objects) in enumerate(instances.items(), 1):
-        height, width = objects.size_hw
-        images.append({"id": image_id, "file_name": name, "height": height, "width": width})
-        described = zip(objects.masks.areas().tolist(), objects.masks.boxes_xyxy.tolist(), strict=True)
-        for index, (area, (x0, y0, x1, y1)) in enumerate(described):
-            entry = {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category_id": int(objects.class_id[index]) + 1,
-                "segmentation": {"size": [height, width], "counts": rle_text(runs_of_mask(objects.masks, index)).decode()},
-                "area": area,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "iscrowd": int(objects.is_crowd is not None and objects.is_crowd[index]),
-            }
-            annotations.append(entry if objects.score is None else {**entry, "score": float(f"{objects.score[index]:.9g}")})
-    categories = [{"id": index, "name": name} for index, name in enumerate(classes.names, 1)]
-    write_bytes(path, json.dumps({"images": images, "categories": categories, "annotations": annotations}).encode())
-    return path
+    """Write the objects of images by file name; see `CocoWriter`."""
+    with CocoWriter(path, classes) as file:
+        for name, objects in instances.items():
+            file.add(name, objects)
+    return Path(path)
+
+
+def _entries(objects: Instances) -> Iterator[dict[str, Any]]:
+    """COCO's annotation of each object, without its ids."""
+    described = zip(objects.masks.areas().tolist(), objects.masks.boxes_xyxy.tolist(), strict=True)
+    for index, (area, (x0, y0, x1, y1)) in enumerate(described):
+        entry = {
+            "category_id": int(objects.class_id[index]) + 1,
+            "segmentation": {"size": list(objects.size_hw), "counts": rle_text(runs_of_mask(objects.masks, index)).decode()},
+            "area": area,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "iscrowd": int(objects.is_crowd is not None and objects.is_crowd[index]),
+        }
+        yield entry if objects.score is None else {**entry, "score": float(f"{objects.score[index]:.9g}")}
+
+
+def _look(entries: Iterable[Entry], images: Mapping[int, Any], categories: Mapping[int, int], path: Path, where: str) -> None:
+    """Refuse entries that mean nothing, all of one kind together."""
+    images_lost, categories_lost, without, flat = [], [], [], []
+    for entry in entries:
+        if entry["image_id"] not in images:
+            images_lost.append(entry["image_id"])
+        if entry["category_id"] not in categories:
+            categories_lost.append(entry["category_id"])
+        if not entry.get("segmentation"):
+            without.append(f"{entry.get('id', '?')} in image {entry['image_id']}")
+        box = entry.get("bbox")
+        if box is not None and (len(box) != 4 or min(box[2:]) <= 0) and entry.get("area", 1) != 0:
+            flat.append(f"{entry.get('id', '?')} in image {entry['image_id']}: {box}")
+    if categories_lost:
+        known = ", ".join(str(number) for number in list(categories)[:20])
+        raise DataError(
+            f"{path} holds {len(categories_lost)} objects of category ids that {where} does not declare: "
+            f"{_listed(sorted(set(categories_lost)))}. Declared are {known}. Do the files belong together?"
+        )
+    if images_lost:
+        raise DataError(
+            f"{path} holds {len(images_lost)} objects of image ids that {where} does not declare: "
+            f"{_listed(sorted(set(images_lost)))}. Do the files belong together?"
+        )
+    if without:
+        raise DataError(
+            f"{path} holds {len(without)} objects without a mask (`segmentation`): {_listed(without)}. Boxes alone cannot be "
+            "read as objects; export the masks too."
+        )
+    if flat:
+        raise DataError(
+            f"{path} holds {len(flat)} objects whose box (`bbox`: x, y, width, height) has no width or height: {_listed(flat)}. "
+            "Such an object can be neither learnt nor found; delete these annotations."
+        )
+
+
+def _listed(found: Sequence[object]) -> str:
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(map(str, found[:SHOWN])) + more
 
 
 def _objects(
-    entries: list[Mapping[str, Any]], size_hw: tuple[int, int], categories: Mapping[int, int], classes: ClassSpace, path: Path
+    entries: Sequence[Entry], size_hw: tuple[int, int], categories: Mapping[int, int], classes: ClassSpace, path: Path
 ) -> Instances:
     """The objects of one image; scores and crowd flags where one of them has any."""
-    masks = InstanceMasks.pack_crops((crop_of_runs(_runs(entry, size_hw, path), size_hw) for entry in entries), size_hw)
+    try:
+        masks = InstanceMasks.pack_crops((crop_of_runs(_runs(entry, size_hw), size_hw) for entry in entries), size_hw)
+    except (SegmentationError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: a mask of image {entries[0]['image_id']} cannot be read: {error}") from error
     class_id = np.array([categories[entry["category_id"]] for entry in entries], np.int32)
     score = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
     crowd = np.array([entry.get("iscrowd", 0) for entry in entries], np.bool_)
@@ -119,13 +221,8 @@ def _objects(
     return Instances(masks, class_id, classes, score if scored else None, crowd if crowd.any() else None)
 
 
-def _runs(entry: Mapping[str, Any], size_hw: tuple[int, int], path: Path) -> Any:
-    shape = entry.get("segmentation")
-    if not shape:
-        raise DataError(
-            f"{path} holds an object of image {entry['image_id']} without a mask (`segmentation`); boxes alone cannot be read as "
-            "objects. Export the masks too."
-        )
+def _runs(entry: Entry, size_hw: tuple[int, int]) -> Any:
+    shape = entry["segmentation"]
     if isinstance(shape, list):
         from faster_coco_eval import mask
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class CocoPanopticFile:
         classes: the categories, in the order of the file.
         category_ids: the id of each class in the file.
         segments: file name of each PNG, to its segments.
+        images: file name of each PNG, to that of its image, as far as the file says it.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class CocoPanopticFile:
     classes: ClassSpace
     category_ids: tuple[int, ...]
     segments: Mapping[str, tuple[Segment, ...]]
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> Panoptic:
         """The map in the PNG file `name`.
@@ -82,6 +84,17 @@ def read_coco_panoptic(
         else:
             classes, category_ids = truth.classes, truth.category_ids
         index_of = {number: index for index, number in enumerate(category_ids)}
+        strange = [
+            f"{s['category_id']} of segment {s['id']} in {image['file_name']}"
+            for image in content["annotations"]
+            for s in image["segments_info"]
+            if s["category_id"] not in index_of
+        ]
+        if strange:
+            raise DataError(
+                f"{path} gives {len(strange)} segments category ids that {'the truth' if truth else 'it'} does not declare: "
+                f"{'; '.join(strange[:6])}. Declared are {', '.join(map(str, category_ids[:20]))}. Do the files belong together?"
+            )
         segments = {
             str(image["file_name"]): tuple(
                 Segment(int(s["id"]), index_of[s["category_id"]], float(s.get("score", 1.0)), bool(s.get("iscrowd", False)))
@@ -89,6 +102,8 @@ def read_coco_panoptic(
             )
             for image in content["annotations"]
         }
+        named = {image["id"]: str(image["file_name"]) for image in content.get("images", ())}
+        images = {str(a["file_name"]): named[a["image_id"]] for a in content["annotations"] if a.get("image_id") in named}
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is no file of COCO panoptic segments ({type(error).__name__}: {error}). Expected: "
@@ -97,7 +112,7 @@ def read_coco_panoptic(
     missing = [name for name in segments if not (folder / name).is_file()]
     if missing:
         raise DataError(f"{path} names {len(missing)} PNG files that are not in {folder}: {', '.join(missing[:6])}.")
-    return CocoPanopticFile(path, folder, classes, category_ids, segments)
+    return CocoPanopticFile(path, folder, classes, category_ids, segments, images)
 
 
 def write_coco_panoptic(path: str | Path, maps: Mapping[str, Panoptic], classes: ClassSpace) -> Path:
