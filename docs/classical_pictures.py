@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="by default all without a picture")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in given.methods or [name for name in CLASSICAL.names if not (FOLDER / f"{name}.jpg").exists()]:
+    untrained = [name for name in CLASSICAL.names if describe_method(name)["result"] != "learned"]
+    for name in given.methods or [name for name in untrained if not (FOLDER / f"{name}.jpg").exists()]:
         with written_whole(FOLDER / f"{name}.jpg") as partial:
             picture(create_method(name), given.data).save(partial, "jpeg", quality=84, optimize=True)
     write_page()

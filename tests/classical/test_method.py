@@ -11,7 +11,8 @@ import pytest
 from intarsia.classical import CLASSICAL, create_method, describe_method
 from intarsia.core import Hints, Instances, LabelMap, Predictor, SettingsError, UnknownNameError
 
-METHODS = CLASSICAL.names
+LEARNED = [name for name in CLASSICAL.names if describe_method(name)["result"] == "learned"]
+METHODS = [name for name in CLASSICAL.names if name not in LEARNED]
 
 
 def picture(height: int = 40, width: int = 56, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -44,14 +45,14 @@ def segment(name: str, image: np.ndarray) -> list:
     return [method.predict(image, hints_for(image) if method.about["hints"] else None)]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSICAL.names)
 def test_the_file_says_what_it_is(name: str) -> None:
     about, text = describe_method(name), inspect.getdoc(CLASSICAL.module(name)) or ""
     assert about["summary"].endswith(".")
     assert re.search(r"\b(19|20)\d\d\b", about["citation"]), "the second paragraph is the citation, with its year"
     for part in ("Idea:", "Source:", "Limits:"):
         assert part in text
-    assert about["result"] in ("regions", "foreground", "objects", "hinted")
+    assert about["result"] in ("regions", "foreground", "objects", "hinted", "learned")
     assert set(about["hints"]) | set(about["optional_hints"]) <= {"box", "points", "scribbles"}
     assert inspect.getdoc(CLASSICAL.load(name))
     assert all(default is not inspect.Parameter.empty for default in about["options"].values())
@@ -87,6 +88,14 @@ def test_hints_that_a_method_can_do_without(name: str) -> None:
         result = method.predict(image, hint)
         assert isinstance(result, LabelMap)
         assert np.array_equal(result.ids.astype(bool), by_hand)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_method_that_learns_knows_nothing_before(name: str) -> None:
+    assert "rng" in describe_method(name)["options"]
+    assert all(hasattr(CLASSICAL.load(name), part) for part in ("fit", "predict", "to_arrays", "from_arrays"))
+    with pytest.raises(SettingsError, match=rf"{name} knows nothing until it is fitted.*intarsia train DATA --model {name}"):
+        create_method(name)
 
 
 def test_options_are_checked() -> None:

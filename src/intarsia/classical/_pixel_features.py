@@ -5,8 +5,8 @@ eigenvalues of its second derivatives (bright or dark blobs and lines); how much
 eigenvalues of the structure tensor, which tell flat, striped and busy texture apart. Derivatives of the mean are those of the
 scale, while variation and tensor keep the finest texture and are averaged over the window.
 
-Colour is CIELAB. From sigma = 4 on the window is applied to an image pooled to a size at which sigma is about 2, so that all
-scales together cost about three times the finest.
+Colour is CIELAB. From sigma = 4 on the window is applied to an image pooled to a size at which sigma is about 2, and its result
+enlarged; so all scales together cost less than three times the finest, and are close to exact.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from intarsia.core import Array, DataError, as_image
 
 __all__ = ["feature_names", "feature_planes", "feature_strips", "match_channels"]
 
+MIDDLE = np.float32(50)  # of the lightness: squares are taken from here, as their differences lose digits
 STRIP = 2**19  # pixels whose features are in memory together: 100 MB of 50 features
 
 
@@ -71,7 +72,7 @@ def feature_planes(image: Array, *, scales: int = 5, position: bool = True) -> l
 
 
 def feature_strips(image: Array, *, scales: int = 5, position: bool = True) -> Iterator[tuple[slice, Array]]:
-    """The features of an image in strips of rows: where, and (F, rows * W) float32; each as in the whole image."""
+    """The features of an image in strips of rows: where, and (F, rows * W) float32, as in the whole image up to rounding."""
     height, width = image.shape[:2]
     coarsest = 2 ** max(0, scales - 2)
     margin = 20 * coarsest  # two windows of 4 sigma, a derivative and the interpolation
@@ -88,7 +89,7 @@ def feature_strips(image: Array, *, scales: int = 5, position: bool = True) -> I
 
 
 def _base(image: Array) -> list[Array]:
-    """The channels, then of the first (lightness) or of their mean: square, and squares and product of its derivatives."""
+    """The channels, then of the lightness: square of its distance from the middle, and squares and product of its slopes."""
     import cv2
 
     pixels = as_unit_range(image)
@@ -99,7 +100,7 @@ def _base(image: Array) -> list[Array]:
     channels = [np.ascontiguousarray(pixels[..., c]) for c in range(pixels.shape[2])]
     light = _lightness(channels)
     across, down = _slope(light, 1, 0), _slope(light, 0, 1)
-    return [*channels, light * light, across * across, down * down, across * down]
+    return [*channels, np.square(light - MIDDLE), across * across, down * down, across * down]
 
 
 def _around(base: list[Array], scales: int, size_hw: tuple[int, int]) -> list[Array]:
@@ -127,12 +128,13 @@ def _window(blurred: list[Array], count: int) -> list[Array]:
     channels, (square, xx, yy, xy) = blurred[:count], blurred[count:]
     light = _lightness(channels)
     across, down = _slope(light, 1, 0), _slope(light, 0, 1)
-    deviation = np.sqrt(np.maximum(square - light * light, 0))
+    deviation = np.sqrt(np.maximum(square - np.square(light - MIDDLE), 0))
     bends = _slope(light, 2, 0), _slope(light, 0, 2), _slope(light, 1, 1)
     return [*channels, deviation, *_eigenvalues(xx, yy, xy), _length(across, down), *_eigenvalues(*bends)]
 
 
 def _lightness(channels: list[Array]) -> Array:
+    """The first of CIELAB or of a single channel, else the mean."""
     return channels[0] if len(channels) in (1, 3) else np.asarray(np.mean(channels, axis=0, dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Random forest: every pixel is classified by many decision trees that look at colour, edges and texture around it.
+"""Random forest: many trees that ask about the colour, edges and texture around a pixel, and classify it together.
 
 Breiman, "Random Forests", Machine Learning 2001.
 

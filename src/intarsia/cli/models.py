@@ -7,7 +7,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -39,6 +39,7 @@ RESULTS = {
     "foreground": "foreground and background",
     "objects": "objects, one by one",
     "hinted": "the classes that the hints name",
+    "learned": "the classes that it was trained on",
 }
 
 
@@ -96,15 +97,16 @@ def _print_catalogue(console: Console, networks: Sequence[ModelDescription], met
             table.add_row(row["name"], *counts, str(row["year"] or ""), gist)
         console.print(table)
         console.print()
-    console.print("Without training: intarsia predict PHOTOS --model NAME --out DIR", style="bold")
     names, kinds = 2 + max(len(row["name"]) for row in methods), list(RESULTS)
+    console.print("Trained without a network, in seconds: intarsia train DATA --model NAME", style="bold")
+    console.print(_gists((row for row in methods if row["result"] == "learned"), names, console.width))
+    console.print()
+    methods = [row for row in methods if row["result"] != "learned"]
+    console.print("Without training: intarsia predict PHOTOS --model NAME --out DIR", style="bold")
     methods = sorted(methods, key=lambda row: (row["sequence"], bool(row["hints"]), kinds.index(row["result"])))
     for gives, alike in itertools.groupby(methods, key=_gives):
         console.print(gives, style="dim")
-        table = _table("", "", header=False, first=names)
-        for method in alike:
-            table.add_row(f"  {method['name']}", _gist(method["summary"], console.width - names - 4))
-        console.print(table)
+        console.print(_gists(alike, names, console.width))
     console.print(WHAT_TO_TAKE, soft_wrap=True)
 
 
@@ -155,6 +157,14 @@ def _gives(method: MethodDescription) -> str:
     if method["sequence"]:
         return f"{result}, from frames in order"
     return "what is marked by hand: --box, --hints" if method["hints"] else result
+
+
+def _gists(methods: Iterable[MethodDescription], names: int, width: int) -> Table:
+    """A line for each method."""
+    table = _table("", "", header=False, first=names)
+    for method in methods:
+        table.add_row(f"  {method['name']}", _gist(method["summary"], width - names - 4))
+    return table
 
 
 def _table(*columns: str, header: bool = True, first: int = 0) -> Table:

@@ -69,9 +69,10 @@ def describe(
     """
     if name in CLASSICAL:
         if encoder is not None or output_stride is not None or options:
+            verb = "train" if describe_method(name)["result"] == "learned" else "predict"
             raise SettingsError(
                 f"{name} is a classical method, and there is no network of it to count. Give its options to "
-                f"`intarsia predict --model {name} --set NAME=VALUE`."
+                f"`intarsia {verb} --model {name} --set NAME=VALUE`."
             )
         return describe_method(name)
     if name not in SEMANTIC:
