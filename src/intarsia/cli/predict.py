@@ -19,11 +19,12 @@ __all__ = ["predict"]
 def predict(
     inputs: Annotated[list[str], typer.Argument(help="Image files, folders, videos, or quoted patterns such as 'photos/*.jpg'.")],
     model: Annotated[str, typer.Option(help="Model file, such as runs/x/best.safetensors, or a classical method, such as slic.")],
-    out: Annotated[str, typer.Option(help="Folder for masks/, overlays/ and summary.csv.")],
+    out: Annotated[str, typer.Option(help="Folder for masks/, overlays/, summary.csv and, of objects, objects.csv.")],
     options: Annotated[
         list[str] | None,
         typer.Option("--set", help="Option of a classical method, or of how objects are decoded: min_score=0.5. May come again."),
     ] = None,
+    min_score: Annotated[float, typer.Option(help="Objects of a lower score are left out; 0 keeps all.")] = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     hints: Annotated[
         str | None,
@@ -38,6 +39,8 @@ def predict(
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Also write pictures of the result.")] = True,
 ) -> None:
     """Segment images: palette masks (ids inside, colours outside) at the original size, overlays, and a table.
+
+    Of objects: masks of their numbers, objects.csv with class, score, area and box of each, and instances.json as COCO has it.
 
     A method that looks at motion takes the images of a folder in natural order as frames; a video is frames for any model.
     A file that cannot be read is reported, the others go on, and the exit code is 1.
@@ -59,6 +62,7 @@ def predict(
         options=parse_pairs(options or []),
         device=device,
         overlays=overlays,
+        min_score=min_score,
         hints=hints,
         boxes=[_parse_box(text) for text in boxes or []],
         refine=refine,

@@ -8,17 +8,18 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from intarsia.classical import Method
-from intarsia.core import Array, DataError, Hints, IntarsiaError, Predictor, Segmentation, SettingsError
+from intarsia.core import Array, DataError, Hints, Instances, IntarsiaError, Predictor, Segmentation, SettingsError
 from intarsia.core.errors import memory_ran_out
 from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write_mask
 from intarsia.inference.refined import Refined
 from intarsia.workflow.frames import VIDEO_SUFFIXES, count_frames, read_frames, segment_frames
 from intarsia.workflow.hints import open_hints
+from intarsia.workflow.object_files import ObjectFiles, count_objects
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
@@ -30,7 +31,7 @@ JPEG_SIDE = 65500
 
 @dataclass(frozen=True)
 class Predicted:
-    """One input: what was written, or why not."""
+    """One input: what was written, or why not; `areas` in pixels and `objects` in number, by class."""
 
     path: Path
     mask: Path | None
@@ -39,6 +40,7 @@ class Predicted:
     areas: dict[str, int]
     seconds: float
     error: str | None
+    objects: dict[str, int] = field(default_factory=dict)
 
 
 def predict(
@@ -49,6 +51,7 @@ def predict(
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
     overlays: bool = True,
+    min_score: float = 0.5,
     hints: str | Path | Hints | None = None,
     boxes: Sequence[Sequence[float]] = (),
     refine: str | None = None,
@@ -62,6 +65,10 @@ def predict(
     `summary.csv` with the pixels of each class. A file that cannot be read, or is too large for the memory, is reported in its
     row and the others go on; the table is written even if something stops the whole.
 
+    Of objects the masks hold the numbers (16 bits), of panoptic maps those of segments, with a JSON file beside; overlays show
+    class and score where there is room, the summary counts, and `objects.csv` has a row for each with class, score, area and box.
+    `instances.json` holds objects of all images as COCO does, overlaps and all.
+
     A method that looks at motion takes the images of each folder, in natural order, as frames; a video file is frames for any
     model, with results `NAME/000000.png` and on. At most 256 MiB of frames are held: longer sequences are cut into chunks, each
     beginning with the last quarter of the one before, and regions are numbered anew in each.
@@ -70,10 +77,11 @@ def predict(
         inputs: image files, folders (searched to any depth, whose structure is kept) and patterns such as "photos/*.jpg". Hidden
             files, and results that lie in `out` already, are no inputs unless they are named.
         model: a model file, the name of a classical method, or a predictor.
-        options: of a classical method.
+        options: of a classical method, or of what decodes the objects of an instance or panoptic network.
         out: folder for the results, made if it does not exist.
         device: where a network runs.
         overlays: also write the pictures.
+        min_score: objects below are left out; 0 keeps all that AP is counted from. Panoptic networks have an option of that name.
         hints: for interactive methods: hints, a file of them (JSON, or a scribble map as PNG), or a folder with one for each
             image, of its stem. See `intarsia.data.hints_file`.
         boxes: x0, y0, x1, y1 of boxes around what is wanted, in every image.
@@ -93,16 +101,18 @@ def predict(
     hints_of = open_hints(hints, boxes)
     method = predictor.predictor if isinstance(predictor, Refined) else predictor
     in_order = isinstance(method, Method) and method.about["sequence"]
-    if in_order or any(path.suffix.lower() in VIDEO_SUFFIXES for path, _ in found):
-        results = _predict_frames(predictor, found, out, overlays)
-    else:
-        results = (_predict_one(predictor, path, out, name, overlays, hints_of) for path, name in found)
     count, rows = count_frames(found), list[Predicted]()
     try:
-        for number, row in enumerate(results, 1):
-            rows.append(row)
-            if progress is not None:
-                progress(number, max(number, count), row)
+        with ObjectFiles(out) as objects:
+            writer = _Writer(out, overlays, min_score, objects)
+            if in_order or any(path.suffix.lower() in VIDEO_SUFFIXES for path, _ in found):
+                results = _predict_frames(predictor, found, writer)
+            else:
+                results = (_predict_one(predictor, path, name, hints_of, writer) for path, name in found)
+            for number, row in enumerate(results, 1):
+                rows.append(row)
+                if progress is not None:
+                    progress(number, max(number, count), row)
     finally:
         _write_summary(out / SUMMARY, rows)
     return rows
@@ -164,18 +174,42 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
 
 
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the results of an image, each under its name."""
+
+    out: Path
+    overlays: bool
+    min_score: float
+    objects: ObjectFiles
+
+    def write(self, segmentation: Segmentation, image: Array, path: Path, name: str, started: float) -> Predicted:
+        if isinstance(segmentation, Instances) and segmentation.score is not None:
+            segmentation = segmentation.select(segmentation.score >= self.min_score)
+        mask = write_mask(self.out / MASKS / f"{name}.png", segmentation)
+        overlay = None
+        if self.overlays:
+            suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
+            drawn = segmentation.overlay(image, labels=True)
+            overlay = write_image(self.out / OVERLAYS / f"{name}{suffix}", drawn)
+        file_name = name if Path(name).suffix == path.suffix else f"{name}{path.suffix}"
+        self.objects.add(path, file_name, segmentation)
+        seconds, counts = time.perf_counter() - started, count_objects(segmentation)
+        return Predicted(path, mask, overlay, segmentation.size_hw, segmentation.areas(), seconds, None, counts)
+
+
 def _predict_one(
-    predictor: Predictor, path: Path, out: Path, name: str, overlays: bool, hints_of: Callable[[Path], Hints | None]
+    predictor: Predictor, path: Path, name: str, hints_of: Callable[[Path], Hints | None], writer: _Writer
 ) -> Predicted:
     started = time.perf_counter()
     try:
         image = read_image(path)
-        return _write_one(predictor.predict(image, hints_of(path)), image, path, out, name, overlays, started)
+        return writer.write(predictor.predict(image, hints_of(path)), image, path, name, started)
     except Exception as error:
         return _failed(path, error, started)
 
 
-def _predict_frames(predictor: Predictor, found: Sequence[tuple[Path, str]], out: Path, overlays: bool) -> Iterator[Predicted]:
+def _predict_frames(predictor: Predictor, found: Sequence[tuple[Path, str]], writer: _Writer) -> Iterator[Predicted]:
     """Frames in order; the time of a chunk counts for its first frame."""
 
     def segment(images: list[Array]) -> list[Segmentation]:
@@ -188,22 +222,10 @@ def _predict_frames(predictor: Predictor, found: Sequence[tuple[Path, str]], out
         try:
             if frame.image is None or segmentation is None:
                 raise DataError(frame.error or f"{frame.path} has no pixels.")
-            yield _write_one(segmentation, frame.image, frame.path, out, frame.name, overlays, started)
+            yield writer.write(segmentation, frame.image, frame.path, frame.name, started)
         except Exception as error:
             yield _failed(frame.path, error, started)
         started = time.perf_counter()
-
-
-def _write_one(
-    segmentation: Segmentation, image: Array, path: Path, out: Path, name: str, overlays: bool, started: float
-) -> Predicted:
-    mask = write_mask(out / MASKS / f"{name}.png", segmentation)
-    overlay = None
-    if overlays:
-        suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
-        overlay = write_image(out / OVERLAYS / f"{name}{suffix}", segmentation.overlay(image))
-    seconds = time.perf_counter() - started
-    return Predicted(path, mask, overlay, segmentation.size_hw, segmentation.areas(), seconds, None)
 
 
 def _failed(path: Path, error: Exception, started: float) -> Predicted:
@@ -218,12 +240,14 @@ def _failed(path: Path, error: Exception, started: float) -> Predicted:
 def _write_summary(path: Path, rows: list[Predicted]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     classes = list(dict.fromkeys(name for row in rows for name in row.areas))
+    kinds = list(dict.fromkeys(name for row in rows for name in row.objects))
     partial = path.with_suffix(".part")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "mask", "height", "width", "seconds", "error", *(f"pixels {name}" for name in classes)])
+        counted = [*(f"pixels {name}" for name in classes), *(f"objects {name}" for name in kinds)]
+        writer.writerow(["image", "mask", "height", "width", "seconds", "error", *counted])
         for row in rows:
             size = row.size_hw or ("", "")
-            areas = [row.areas.get(name, "") for name in classes]
-            writer.writerow([row.path, row.mask or "", *size, f"{row.seconds:.3f}", row.error or "", *areas])
+            counts = [*(row.areas.get(name, "") for name in classes), *(row.objects.get(name, "") for name in kinds)]
+            writer.writerow([row.path, row.mask or "", *size, f"{row.seconds:.3f}", row.error or "", *counts])
     partial.replace(path)

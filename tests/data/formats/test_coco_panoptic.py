@@ -60,7 +60,7 @@ def test_errors(tmp_path):
     content["annotations"][0]["segments_info"][0]["category_id"] = 9
     path.write_text(json.dumps(content))
     with pytest.raises(
-        DataError, match=r"p\.json gives 1 segments category ids .*: 9 of segment 2 in a\.png\. Declared are 1, 2"
+        DataError, match=r"p\.json gives 1 segments category ids .*: 9 of segment 2 in a\.png\. Declared"
     ):
         read_coco_panoptic(path)
     content["annotations"][0]["segments_info"][0]["category_id"] = 1
