@@ -2,8 +2,8 @@
 
     python docs/instance_pictures.py ../shared/data/nuclei
 
-writes docs/images/deep_watershed.png: a piece of an image with its objects outlined, the direction field, the levels of energy, and
-what is left above the cut, each core in a colour of its own.
+writes docs/images/deep_watershed.png: a piece of an image with its objects outlined, the direction field, the levels of energy,
+and what is left above the cut, each core in a colour of its own.
 """
 
 from __future__ import annotations
