@@ -31,8 +31,9 @@ def find_in_pictures(glances: Sequence[Glance]) -> list[Finding]:
     return [*_same_pictures(seen), *_near_duplicates(seen), *_shared_sequences(glances), *_mixed(seen)]
 
 
-def find_in_classes(glances: Sequence[Glance], classes: ClassSpace) -> list[Finding]:
-    """Classes that are absent from val or train, and those that are rare."""
+def find_in_classes(glances: Sequence[Glance], classes: ClassSpace, expected: Sequence[int] | None = None) -> list[Finding]:
+    """Classes that are absent from val or train, of all or of the `expected` ids, and those that are rare."""
+    wanted = range(len(classes)) if expected is None else expected
     empty = np.zeros(len(classes) + 1, np.int64)
     areas = {split: empty.copy() for split in ("train", "val")}
     for glance in glances:
@@ -43,8 +44,8 @@ def find_in_classes(glances: Sequence[Glance], classes: ClassSpace) -> list[Find
     if not train.any():
         return found
     absent = {
-        "train": [name for name, t in zip(classes.names, train, strict=True) if not t],
-        "val": [name for name, t, v in zip(classes.names, train, val, strict=True) if t and not v] if val.any() else [],
+        "train": [classes.names[i] for i in wanted if not train[i]],
+        "val": [classes.names[i] for i in wanted if train[i] and not val[i]] if val.any() else [],
     }
     for split, effect in (("val", "no score can say how well it is found"), ("train", "it cannot be learnt")):
         if absent[split]:

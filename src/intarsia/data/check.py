@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from intarsia.core import ClassSpace, ClassSpaceError, DataError, Dataset
+from intarsia.core import ClassSpace, ClassSpaceError, DataError, Dataset, thing_ids_of
 from intarsia.data._findings import Finding, plural
 from intarsia.data._glances import Glance, glance_at_folder, glance_at_samples
 from intarsia.data._mask_faults import find_in_faults, find_in_values
@@ -142,7 +142,7 @@ def _check_samples(dataset: Dataset, progress: Progress | None) -> Check:
     threads = THREADS if is_ours else 1
     glances = glance_at_samples(dataset, threads=threads, progress=progress)
     findings = [*find_in_files(glances), *find_in_areas(glances, dataset.classes), *find_in_pictures(glances)]
-    findings += find_in_classes(glances, dataset.classes)
+    findings += find_in_classes(glances, dataset.classes, thing_ids_of(dataset.classes) if dataset.task == "instance" else None)
     if dataset.task == "semantic":
         findings += find_unscored(glances, dataset.classes)[0]
     counts = {split: len(keys) for split, keys in dataset.splits.items()}
@@ -173,7 +173,7 @@ def _check_folder(survey: Survey, progress: Progress | None) -> Check:
             if not any(finding.code == "binary_masks" for finding in of_values):
                 findings += find_in_areas(glances, classes)
             if not of_values:
-                findings += find_in_classes(glances, classes)
+                findings += find_in_classes(glances, classes, thing_ids_of(classes) if survey.view == "instance" else None)
                 unscored, suggested = find_unscored(glances, classes, survey.root / TOML)
                 findings += unscored
     findings += find_in_pictures(glances)

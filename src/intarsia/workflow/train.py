@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
 from intarsia.classical import CLASSICAL
-from intarsia.core import ClassSpaceError, DataError, Dataset, SettingsError
+from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, SettingsError, Task
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.fit import fit, refuse_network_settings
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from intarsia.training import Machine
 
 __all__ = ["Run", "train"]
+
+NEEDED: dict[Task, str] = {
+    "instance": "numbered objects, such as PNG files in instances/ beside images/ (0 = none, 1, 2, ... = objects)",
+    "panoptic": "panoptic maps: a segment for each object and each region, with its class",
+}
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def train(
     source = data if data is not None else plan.data
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
-    dataset = _open(source)
+    dataset = _open(source, _task_of(plan))
     plan = replace(plan, data=lasting_source(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
     run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
     if main and resume:
@@ -259,7 +264,25 @@ def _recipe(
     return replace(plan, seed=seed) if seed is not None else plan
 
 
-def _open(source: str | Path | Dataset) -> Dataset:
+def _task_of(plan: Recipe) -> Task:
+    """What the plan trains for; methods that are fitted learn classes of pixels.
+
+    Raises:
+        SettingsError: stages for different tasks, which learn from different truths.
+    """
+    from intarsia.models import network_catalog
+
+    tasks = {stage.model: "semantic" if stage.model in CLASSICAL else network_catalog(stage.model)[0] for stage in plan.stages}
+    task: Task = tasks[plan.stages[-1].model]
+    if len(set(tasks.values())) > 1:
+        listed = ", ".join(f"{model} ({task})" for model, task in tasks.items())
+        raise SettingsError(
+            f"The stages of a run learn from one kind of truth, and these differ: {listed}. Train them one by one."
+        )
+    return task
+
+
+def _open(source: str | Path | Dataset, task: Task) -> Dataset:
     """The data, whose split into train and val must not depend on the training's seed: whoever evaluates does not know it."""
     if not isinstance(source, str | Path):
         return source
@@ -267,10 +290,25 @@ def _open(source: str | Path | Dataset) -> Dataset:
     from intarsia.data.datasets import open_dataset
 
     try:
-        return open_dataset(source, view="semantic")
-    except (DataError, ClassSpaceError):
-        check_dataset(source).raise_errors()  # all that is wrong, where opening tells what it met first
-        raise
+        return open_dataset(source, view=task)
+    except (DataError, ClassSpaceError, SettingsError) as error:
+        if task == "semantic" and not isinstance(error, SettingsError):
+            check_dataset(source).raise_errors()  # all that is wrong, where opening tells what it met first
+        if task == "semantic" or not _can_open(source):
+            raise
+        raise DataError(
+            f"{source} can be read as maps of classes, and not for {task} segmentation, which learns from {NEEDED[task]}. {error}"
+        ) from error
+
+
+def _can_open(source: str | Path) -> bool:
+    from intarsia.data.datasets import open_dataset
+
+    try:
+        open_dataset(source, view="semantic")
+    except IntarsiaError:
+        return False
+    return True
 
 
 def _check(dataset: Dataset, console: Console) -> Check:
