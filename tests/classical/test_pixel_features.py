@@ -101,8 +101,9 @@ def test_depth_of_the_dtype_does_not_count():
 def test_channels_are_matched():
     rng = np.random.default_rng(0)
     colour, alpha = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8), rng.integers(0, 256, (4, 5, 4), dtype=np.uint8)
-    assert np.array_equal(match_channels(alpha), alpha[..., :3])
+    assert match_channels(alpha) is alpha, "a fourth channel may be anything"
     assert np.array_equal(match_channels(alpha, 3), alpha[..., :3])
+    assert np.array_equal(match_channels(alpha[..., :2], 3), alpha[..., :1].repeat(3, 2))
     assert np.array_equal(match_channels(colour[..., :1], 3), colour[..., :1].repeat(3, 2))
     np.testing.assert_allclose(match_channels(colour, 1)[..., 0], colour @ [0.299, 0.587, 0.114] / 255, atol=1e-6)
     assert match_channels(rng.random((4, 5, 7), np.float32), 7).shape == (4, 5, 7)

@@ -152,7 +152,8 @@ def test_arrays_and_options_make_it_again(forest):
 
 
 def test_images_of_other_kinds():
-    mixed = RandomForest.fit([sample(0), sample(1, channels=1), sample(2)], CLASSES, **QUICK)
+    mixed = RandomForest.fit([sample(0, channels=1), sample(1), sample(2)], CLASSES, **QUICK)
+    assert (mixed.predict(sample(3).image).ids != mixed.predict(sample(3, channels=1).image).ids).any(), "it learnt colour too"
     assert mixed.predict(sample(3, channels=1).image).size_hw == (64, 80)
     assert mixed.predict(sample(3).image[..., 0]).size_hw == (64, 80), "without an axis of channels"
     deep = sample(3).image.astype(np.uint16) * 257

@@ -25,7 +25,7 @@ STRIP = 2**19  # pixels whose features are in memory together: 100 MB of 50 feat
 
 
 def match_channels(image: Array, channels: int | None = None) -> Array:
-    """The image (H, W, `channels`): alpha left out, grey repeated for colour, colour made grey; None leaves out alpha alone.
+    """The image (H, W, `channels`): grey repeated for colour, colour made grey, alpha left out; None leaves them as they are.
 
     Raises:
         DataError: other numbers of channels, or values that are not finite.
@@ -36,12 +36,12 @@ def match_channels(image: Array, channels: int | None = None) -> Array:
             "The image holds values that are not finite (NaN or infinite). Fill them first, for instance with the mean."
         )
     have = image.shape[2]
-    if have in (2, 4) and channels in (None, have - 1):
-        return image[..., : have - 1]
     if channels in (None, have):
         return image
-    if have == 1 and channels == 3:
-        return image.repeat(3, 2)
+    if (have, channels) in ((4, 3), (2, 1)):
+        return image[..., :channels]
+    if have in (1, 2) and channels == 3:
+        return image[..., :1].repeat(3, 2)
     if have in (3, 4) and channels == 1:
         return as_unit_range(image[..., :3]) @ np.array([[0.299], [0.587], [0.114]], np.float32)
     raise DataError(f"The image has {have} channels, and {channels} were learnt from. Give it images of one kind.")
@@ -56,7 +56,7 @@ def feature_names(channels: int, scales: int, position: bool) -> list[str]:
 
 
 def feature_planes(image: Array, *, scales: int = 5, position: bool = True) -> list[Array]:
-    """The features of every pixel of an image without alpha.
+    """The features of every pixel of an image.
 
     Args:
         image: (H, W, C), any range of its dtype.

@@ -93,7 +93,7 @@ class RandomForest:
         if not 0 <= balance <= 1 or candidates < 0:
             raise SettingsError(f"balance is {balance} and candidates {candidates}; from 0 to 1, and 0 or more are expected.")
         random = np.random.default_rng(rng)
-        learnt = _draw(samples, len(classes), pixels, balance, scales, position, random)
+        learnt = draw_pixels(samples, len(classes), pixels, balance, scales, position, random)
         single = bagging == "pixels" or learnt.image[0] == learnt.image[-1]
         drawn = bootstrap_counts(np.arange(len(learnt.image)) if single else learnt.image, trees, random)
         forest = grow_trees(
@@ -176,7 +176,7 @@ class Learnt(NamedTuple):
     channels: int
 
 
-def _draw(
+def draw_pixels(
     samples: Iterable[Sample],
     classes: int,
     pixels: int,
@@ -185,6 +185,7 @@ def _draw(
     position: bool,
     rng: np.random.Generator,
 ) -> Learnt:
+    """Read each sample once and draw pixels of it; arguments as of `RandomForest.fit`."""
     points, labels, images, worths = list[Array](), list[Array](), list[Array](), list[Array]()
     channels: int | None = None
     for sample in samples:
@@ -192,11 +193,12 @@ def _draw(
         counts = np.bincount(label[label < classes], minlength=classes)
         if not counts.any():
             continue
+        if channels is None:  # grey is taken as colour, which later images may have
+            channels = 3 if sample.image.shape[2] == 1 else sample.image.shape[2]
         try:
             image = match_channels(sample.image, channels)
         except DataError as error:
             raise DataError(f"{sample.key}: {error}") from error
-        channels = image.shape[2]
         wanted = _shares(counts, pixels, balance)
         chosen = np.sort(
             np.concatenate([rng.choice(np.flatnonzero(label == k), wanted[k], replace=False) for k in range(classes)])
