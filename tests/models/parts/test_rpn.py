@@ -11,13 +11,8 @@ SIZE = (32, 48)
 
 
 def objects(*boxes: tuple[float, ...], crowds: tuple[tuple[float, ...], ...] = ()) -> Objects:
-    count = len(boxes)
-    return Objects(
-        torch.tensor(boxes).view(-1, 4),
-        torch.ones(count, dtype=torch.int64),
-        torch.arange(count),
-        torch.tensor(crowds).view(-1, 4),
-    )
+    label = torch.ones(len(boxes), dtype=torch.int64)
+    return Objects(torch.tensor(boxes).view(-1, 4), label, torch.arange(len(boxes)), torch.tensor(crowds).view(-1, 4))
 
 
 def maps(count: int = 1) -> list[Tensor]:
