@@ -1,11 +1,13 @@
 """Networks whose outputs are known, through their decoders to objects at the image's size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from intarsia.core import ClassSpace, ModelFileError, Output, Predictor, SettingsError
+from intarsia.core import ClassSpace, LabelMap, ModelFileError, Output, Predictor, SettingsError
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.inference import InstanceNetwork, ModelCard, PanopticNetwork, load, write_model
 from intarsia.inference.objects import arrays_of_image
@@ -99,3 +101,47 @@ def test_options_for_a_semantic_network_are_refused(tmp_path):
     path = write_model(tmp_path / "a.safetensors", SPEC.build(), card(task="semantic"))
     with pytest.raises(SettingsError, match=r"Options \(min_score\) were given for .*a.safetensors, which has its own"):
         load(path, options={"min_score": 0.5})
+
+
+class Told(Detector):
+    """Finds what it was told: the box of everything that is labelled."""
+
+    def forward(self, image, targets=None):
+        label = targets["thing_label"][0]
+        y, x = torch.nonzero(label, as_tuple=True)
+        box = torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
+        parts = {**super().forward(image).parts, "image_index": torch.tensor([0])}
+        parts |= {"boxes_xyxy": box, "class_index": label.max()[None] - 1}
+        return Output(torch.zeros(1, 3), parts={**parts, "score": torch.ones(1), "mask_logits": torch.full((1, 7, 7), 9.0)})
+
+
+class Gate:
+    name, task = "gate", "semantic"
+
+    def __init__(self, names=("road", "dog", "car")):
+        self.classes = ClassSpace.from_names(names)
+
+    def predict(self, image, hints=None):
+        ids = np.zeros(image.shape[:2], np.uint8)
+        ids[4:12, 6:18] = 1
+        return LabelMap(ids, self.classes)
+
+
+class GivenSpec:
+    name, options = "told", {"semantic": "given"}
+
+
+def test_a_network_is_told_where_the_classes_are():
+    told = replace(card((10, 15)), spec=GivenSpec())
+    found = InstanceNetwork(Told(), told, device="cpu", semantic=Gate())(np.zeros((20, 30, 3), np.uint8))
+    assert found.masks.boxes_xyxy.tolist() == [[6, 4, 18, 12]]
+    assert CLASSES.names[found.class_id[0]] == "dog"
+    with pytest.raises(SettingsError, match=r"counts car, dog, .* knows sky, cell\. Give a model with these classes"):
+        InstanceNetwork(Told(), told, device="cpu", semantic=Gate(["sky", "cell"]))(np.zeros((20, 30, 3), np.uint8))
+    cells = replace(told, classes=ClassSpace.from_names(["background", "cell"]))
+    found = InstanceNetwork(Told(), cells, device="cpu", semantic=Gate(["background", "foreground"]))
+    assert found(np.zeros((20, 30, 3), np.uint8)).class_id.tolist() == [1]
+    with pytest.raises(SettingsError, match="told was trained to be told where the classes are"):
+        InstanceNetwork(Told(), told, device="cpu")
+    with pytest.raises(SettingsError, match="unet finds out itself where the classes are, and gate was given"):
+        InstanceNetwork(Detector(), card(), device="cpu", semantic=Gate())

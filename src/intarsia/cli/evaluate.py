@@ -26,6 +26,9 @@ def evaluate(
         str | None, typer.Option(help="What is compared: semantic, instance or panoptic; else what the model makes.")
     ] = None,
     out: Annotated[str | None, typer.Option(help="Folder for evaluation.json and report.html.")] = None,
+    semantic: Annotated[
+        str | None, typer.Option(help="Model or classical method that tells an instance network where the classes are.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Score even mostly ignored pixels or a single class, with a warning.")
@@ -53,6 +56,7 @@ def evaluate(
             split=split,
             task=parse_task(task),
             options=parse_pairs(options or []),
+            semantic=semantic,
             device=device,
             out=out,
             allow_partial=allow_partial,

@@ -25,6 +25,9 @@ def predict(
         typer.Option("--set", help="Option of a classical method, or of how objects are decoded: min_score=0.5. May come again."),
     ] = None,
     min_score: Annotated[float, typer.Option(help="Objects of a lower score are left out; 0 keeps all.")] = 0.5,
+    semantic: Annotated[
+        str | None, typer.Option(help="Model or classical method that tells an instance network where the classes are.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     hints: Annotated[
         str | None,
@@ -60,6 +63,7 @@ def predict(
         model=model,
         out=out,
         options=parse_pairs(options or []),
+        semantic=semantic,
         device=device,
         overlays=overlays,
         min_score=min_score,

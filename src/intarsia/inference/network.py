@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core import Array, ClassSpace, Hints, LabelMap, SettingsError, Task, as_image
+from intarsia.core import Array, ClassSpace, Hints, LabelMap, Predictor, SettingsError, Task, as_image
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.inference.any_image import to_array
 from intarsia.inference.header import read_header
@@ -69,7 +69,11 @@ class SemanticNetwork:
 
 
 def load(
-    path: str | Path, *, device: str = "auto", options: Mapping[str, Any] | None = None
+    path: str | Path,
+    *,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    semantic: Predictor | None = None,
 ) -> SemanticNetwork | InstanceNetwork | PanopticNetwork | FittedMethod:
     """The predictor in a model file.
 
@@ -77,6 +81,7 @@ def load(
         path: a file such as runs/x/best.safetensors, or the folder of a run, whose best is taken.
         device: "auto", "cpu", "cuda", "cuda:1", "mps"; of a network. What was fitted without one runs on the processor.
         options: of what decodes the objects of an instance or panoptic network, such as `min_score`; others have none.
+        semantic: what tells an instance network where the classes are, if it was trained to be told.
 
     Raises:
         ModelFileError: missing, truncated, of a newer version, or not ours.
@@ -87,17 +92,19 @@ def load(
         path /= BEST
     name = path.stem if path.name != BEST else None
     if read_header(path, lambda header: "method" in header):
-        _refuse_options(path, options)
+        _refuse_options(path, options, semantic)
         return read_method(path, name=name)
     model, card = read_model(path)
     kinds: dict[Task, type[InstanceNetwork | PanopticNetwork]] = {"instance": InstanceNetwork, "panoptic": PanopticNetwork}
     if card.task in kinds:
-        return kinds[card.task](model, card, device=device, name=name, options=options)
-    _refuse_options(path, options)
+        return kinds[card.task](model, card, device=device, name=name, options=options, semantic=semantic)
+    _refuse_options(path, options, semantic)
     return SemanticNetwork(model, card, device=device, name=name)
 
 
-def _refuse_options(path: Path, options: Mapping[str, Any] | None) -> None:
+def _refuse_options(path: Path, options: Mapping[str, Any] | None, semantic: Predictor | None) -> None:
+    if semantic is not None:
+        raise SettingsError(f"{path} gives each pixel its class itself, and {semantic.name} was given to say it. Leave it out.")
     if options:
         raise SettingsError(
             f"Options ({', '.join(options)}) were given for {path}, which has its own inside. Classical methods take some, and "

@@ -12,14 +12,18 @@ from intarsia.core import (
     ClassSpace,
     Hints,
     Instances,
+    LabelMap,
     ModelFileError,
     Output,
     Panoptic,
+    Predictor,
+    Segmentation,
+    SettingsError,
     Task,
     as_image,
     thing_ids_of,
 )
-from intarsia.data.preprocessing import Preprocessing
+from intarsia.data.preprocessing import Preprocessing, resize_label
 from intarsia.inference.any_image import to_array
 from intarsia.inference.model_file import ModelCard
 from intarsia.postprocess import create_decoder
@@ -41,14 +45,17 @@ class _ObjectNetwork:
         device: str = "auto",
         name: str | None = None,
         options: Mapping[str, Any] | None = None,
+        semantic: Predictor | None = None,
     ) -> None:
         from intarsia.inference.network import choose_device
 
+        _check_semantic(card, semantic)
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
         self.card = card
         self.name = name or card.spec.name
         self.decode = create_decoder(_decoder_of(model), options)
+        self.semantic = semantic
 
     @property
     def classes(self) -> ClassSpace:
@@ -64,13 +71,16 @@ class _ObjectNetwork:
         image = as_image(image)
         small = self.preprocessing.normalize(self.preprocessing.fit(image))
         size_hw, seen_hw = image.shape[:2], small.shape[1:]
+        seen = torch.from_numpy(small)[None].to(self.device)
         with torch.inference_mode():
-            output = self.model(torch.from_numpy(small)[None].to(self.device))
+            if self.semantic is None:
+                output = self.model(seen)
+            else:
+                label = resize_label(_thing_label(self.semantic.predict(image), self.classes), seen_hw)
+                output = self.model(seen, {"thing_label": torch.from_numpy(label)[None].to(self.device)})
             logits, parts = arrays_of_image(output, 0, size_hw)
-        if "boxes_xyxy" in parts:
-            scale_yx = (size_hw[0] / seen_hw[0], size_hw[1] / seen_hw[1])
-            return self.decode(logits, parts, seen_hw, scale_yx=scale_yx, **given)
-        return self.decode(logits, parts, size_hw, **given)
+        scale_yx = (size_hw[0] / seen_hw[0], size_hw[1] / seen_hw[1])
+        return self.decode(logits, parts, seen_hw if "boxes_xyxy" in parts else size_hw, scale_yx=scale_yx, **given)
 
 
 class InstanceNetwork(_ObjectNetwork):
@@ -100,9 +110,10 @@ class PanopticNetwork(_ObjectNetwork):
         device: where it runs; "auto" takes a GPU if there is one.
         name: what it is called in tables.
         options: of the decoder, such as `min_score`; see `intarsia.postprocess.decoder_options`.
+        semantic: for a network that was trained to be told where the classes are: what tells it.
 
     Raises:
-        SettingsError: an option that the decoder does not have.
+        SettingsError: an option that the decoder does not have, or `semantic` missing or in vain.
     """
 
     @property
@@ -149,6 +160,39 @@ def arrays_of_image(output: Output, index: int, size_hw: tuple[int, int] | None 
         return np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
 
     return array(output.logits), {name: array(tensor) for name, tensor in parts.items()}
+
+
+def _check_semantic(card: ModelCard, semantic: Predictor | None) -> None:
+    is_told = card.spec.options.get("semantic") == "given"
+    if is_told and semantic is None:
+        raise SettingsError(
+            f"{card.spec.name} was trained to be told where the classes are. Give a model or a classical method that says it: "
+            "--semantic gaussian_mixture."
+        )
+    if not is_told and semantic is not None:
+        raise SettingsError(
+            f"{card.spec.name} finds out itself where the classes are, and {semantic.name} was given to say it. Leave it out."
+        )
+
+
+def _thing_label(found: Segmentation, classes: ClassSpace) -> Array:
+    """(H, W) int64 of what another predictor found: 0 is nothing, 1 and on are the countable classes, matched by name."""
+    things = [classes.names[index] for index in thing_ids_of(classes)]
+    labels = found.to_label_map() if isinstance(found, Panoptic) else found
+    if not isinstance(labels, LabelMap) or labels.classes is None:
+        raise SettingsError(f"A {type(found).__name__} without classes does not say where {', '.join(things)} are.")
+    own = labels.classes
+    table = np.zeros(max(len(own), own.ignore_id + 1), np.int64)
+    for index, name in enumerate(own.names):
+        table[index] = things.index(name) + 1 if name in things else 0
+    if not table.any() and len(own) == 2 and len(things) == 1:  # background and foreground, as classical methods say it
+        table[1] = 1
+    if not table.any():
+        raise SettingsError(
+            f"The network counts {', '.join(things)}, and what is to say where they are knows {', '.join(own.names)}. Give a "
+            "model with these classes."
+        )
+    return table[labels.ids]
 
 
 def _decoder_of(model: nn.Module) -> str:

@@ -28,6 +28,7 @@ def evaluate(
     split: str = "val",
     task: Task | None = None,
     options: Mapping[str, Any] | None = None,
+    semantic: str | Path | Predictor | None = None,
     device: str = "auto",
     out: str | Path | None = None,
     allow_partial: bool = False,
@@ -46,6 +47,7 @@ def evaluate(
         task: what is compared: "instance", "panoptic" or "semantic"; None: what the predictor makes. Regions and maps of classes
             can be scored as objects too, and a note says how they were read.
         options: of a classical method, or of what decodes the objects of an instance or panoptic network.
+        semantic: a model or classical method that tells an instance network where the classes are, if it was trained to be told.
         device: where a network runs.
         out: folder for evaluation.json and report.html, not that of a run, which has its own; None writes nothing. A score that
             is refused is reported there too.
@@ -71,7 +73,13 @@ def evaluate(
             f"{out}` builds the run's report again."
         )
     opened = open_predictor(
-        model, device=device, options=options, refine=refine, refine_options=refine_options, refine_file=refine_file
+        model,
+        device=device,
+        options=options,
+        semantic=semantic,
+        refine=refine,
+        refine_options=refine_options,
+        refine_file=refine_file,
     )
     predictor = _guided(opened, hints)
     dataset = open_truths(data, predictor, task) if isinstance(data, str | Path) else data
@@ -86,6 +94,7 @@ def evaluate(
             inputs["model"] = str(Path(model).absolute() if Path(model).exists() else model)
             inputs |= {"options": json.dumps(dict(options))} if options else {}
             inputs |= {"task": task} if task else {}
+            inputs |= {"semantic": str(semantic)} if isinstance(semantic, str | Path) else {}
             if isinstance(opened, Refined):
                 inputs["refine"], inputs["refine_options"] = opened.refinement_name, json.dumps(vars(opened.refinement))
         results = Results.now(outcome, predictor, settings={"data": " ".join(dataset.notes)}, inputs=inputs)

@@ -49,6 +49,7 @@ def predict(
     model: str | Path | Predictor,
     out: str | Path,
     options: Mapping[str, Any] | None = None,
+    semantic: str | Path | Predictor | None = None,
     device: str = "auto",
     overlays: bool = True,
     min_score: float = 0.5,
@@ -78,6 +79,7 @@ def predict(
             files, and results that lie in `out` already, are no inputs unless they are named.
         model: a model file, the name of a classical method, or a predictor.
         options: of a classical method, or of what decodes the objects of an instance or panoptic network.
+        semantic: a model or classical method that tells an instance network where the classes are, if it was trained to be told.
         out: folder for the results, made if it does not exist.
         device: where a network runs.
         overlays: also write the pictures.
@@ -94,7 +96,13 @@ def predict(
         SettingsError: no image among the inputs.
     """
     predictor = open_predictor(
-        model, device=device, options=options, refine=refine, refine_options=refine_options, refine_file=refine_file
+        model,
+        device=device,
+        options=options,
+        semantic=semantic,
+        refine=refine,
+        refine_options=refine_options,
+        refine_file=refine_file,
     )
     out = Path(out)
     found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))

@@ -19,6 +19,7 @@ def open_predictor(
     *,
     device: str = "auto",
     options: Mapping[str, Any] | None = None,
+    semantic: str | Path | Predictor | None = None,
     refine: str | None = None,
     refine_options: Mapping[str, Any] | None = None,
     refine_file: str | Path | None = None,
@@ -29,6 +30,7 @@ def open_predictor(
         model: a predictor, a path, or the name of a classical method.
         device: where a network runs.
         options: of a classical method, or of what decodes the objects of an instance or panoptic network.
+        semantic: a model or classical method that tells an instance network where the classes are, if it was trained to be told.
         refine: the name of a refinement of its results, such as "crf".
         refine_options: settings of the refinement.
         refine_file: a file of them, which says which refinement it is for.
@@ -43,12 +45,17 @@ def open_predictor(
             raise SettingsError(
                 f"Settings of a refinement ({', '.join(refine_options)}) were given, and none was chosen: --refine crf."
             )
-        return _open(model, device, options)
+        return _open(model, device, options, semantic)
     name, refinement = create_refinement(refine, refine_options, refine_file)
-    return Refined(_open(model, device, options), refinement, name)
+    return Refined(_open(model, device, options, semantic), refinement, name)
 
 
-def _open(model: str | Path | Predictor, device: str, options: Mapping[str, Any] | None) -> Predictor:
+def _open(
+    model: str | Path | Predictor,
+    device: str,
+    options: Mapping[str, Any] | None,
+    semantic: str | Path | Predictor | None,
+) -> Predictor:
     if not isinstance(model, str | Path):
         return model
     path = Path(model)
@@ -66,7 +73,8 @@ def _open(model: str | Path | Predictor, device: str, options: Mapping[str, Any]
         )
     from intarsia.inference import load
 
-    return load(path, device=device, options=options)
+    gate = None if semantic is None else _open(semantic, device, None, None)
+    return load(path, device=device, options=options, semantic=gate)
 
 
 def _nearest(name: str) -> str:

@@ -92,7 +92,9 @@ def _open(out: Path, saved: Results | None, data: str | Path | None, device: str
         raise SettingsError(f"Nothing in {out} says which data were used; name them by --data.")
     refinement = {"refine": inputs.get("refine"), "refine_options": json.loads(inputs.get("refine_options", "{}"))}
     options = json.loads(inputs.get("options", "{}"))
-    predictor = open_predictor(inputs.get("model", out / BEST), device=device, options=options, **refinement)
+    predictor = open_predictor(
+        inputs.get("model", out / BEST), device=device, options=options, semantic=inputs.get("semantic"), **refinement
+    )
     try:
         return predictor, open_truths(source, predictor, _task(saved))
     except IntarsiaError as error:
