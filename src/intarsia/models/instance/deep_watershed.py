@@ -139,9 +139,12 @@ class _DirectionNet(nn.Module):
             *_conv(3 * branch, fused, 1), *_conv(fused, fused, 1), nn.Conv2d(fused, 2, 1), _enlarge(2, 4)
         )
         he_normal_(self.vectors[:-1])
-        scores = [*_conv(3 * branch, fused, 1), nn.Conv2d(fused, classes, 1), _enlarge(classes, 4)] if classes else []
-        self.semantic = nn.Sequential(*scores)
-        he_normal_(self.semantic[:-1])
+        self.semantic = nn.Sequential()
+        if classes:
+            score = nn.Conv2d(fused, classes, 1)
+            self.semantic.extend([*_conv(3 * branch, fused, 1), score, _enlarge(classes, 4)])
+            he_normal_(self.semantic[:-1])
+            nn.init.normal_(score.weight, std=0.01)  # all classes alike at first, or the first steps of SGD are too large
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         maps = []
