@@ -210,3 +210,11 @@ def test_streets(shared_data):
     assert evaluation.scores.pixel_accuracy > 0.6
     assert evaluation.scores.miou > 0.3
     assert forest.note in evaluation.notes
+
+
+def test_nuclei_of_grey_and_coloured_images(shared_data):
+    data = open_dataset(shared_data("nuclei"), view="semantic")
+    keys = [data.splits[split][::step] for split, step in (("train", 10), ("val", 10))]
+    forest = RandomForest.fit(map(data.read, keys[0]), data.classes)
+    assert forest.options["channels"] == 3
+    assert evaluate(forest, data, keys=keys[1]).scores.miou > 0.75

@@ -19,7 +19,9 @@ def train(
     data: Annotated[
         Text, typer.Argument(help="Folder with images/ and masks/, a data.yaml, or a data set: scenes, camvid:PATH.")
     ] = None,
-    model: Annotated[Text, typer.Option(help="Architecture; `intarsia models` lists them. [default: unet]")] = None,
+    model: Annotated[
+        Text, typer.Option(help="Network, or a forest such as random_forest; `intarsia models` lists them. [default: unet]")
+    ] = None,
     encoder: Annotated[
         Text, typer.Option(help="Encoder, for architectures that take one: any timm name, such as resnet18.")
     ] = None,
@@ -28,7 +30,7 @@ def train(
     ] = None,
     output_stride: Annotated[int | None, typer.Option(help="Stride of the encoder's coarsest features.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--set", help="The architecture's own options, such as --set stride=8.")
+        list[str] | None, typer.Option("--set", help="The model's own options, such as --set stride=8.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images. [default: 50]")] = None,
     time: Annotated[Text, typer.Option(help="Time budget such as 30m; chooses the epochs.")] = None,
@@ -62,7 +64,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out already.")] = False,
 ) -> None:
-    """Train a network on a folder of images and masks.
+    """Train a network, or fit a forest, on a folder of images and masks.
 
     What is not given is decided from the data and the machine, printed, and saved in the run's recipe.toml.
     """
