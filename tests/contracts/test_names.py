@@ -18,6 +18,7 @@ def test_no_name_stands_in_two_catalogues():
 
 def test_every_entry_can_be_loaded_and_lists_its_public_thing_first():
     for catalogue in CATALOGUES:
+        assert len(catalogue) > 0
         for name in catalogue.names:
             module = catalogue.module(name)
             assert module.__doc__, f"{module.__name__} does not say what it is"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from intarsia.data.check import Check
-    from intarsia.evaluation import Evaluation, ScoreRefused
+    from intarsia.evaluation import Evaluation, ObjectEvaluation, ScoreRefused
     from intarsia.training import Machine
 
 __all__ = ["Run", "train"]
@@ -47,11 +47,11 @@ class Run:
     out: Path
     best: Path
     recipe: Recipe
-    outcome: Evaluation | ScoreRefused
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused
     report: Path
 
     @property
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> Evaluation | ObjectEvaluation:
         """The scores.
 
         Raises:
@@ -228,7 +228,7 @@ def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
     from intarsia.workflow.results import Results, recipe_settings, write_page
 
     predictor = load(out / BEST, device=device)
-    outcome: Evaluation | ScoreRefused
+    outcome: Evaluation | ObjectEvaluation | ScoreRefused
     try:
         outcome = evaluate(dataset, model=predictor)
     except ScoreRefused as refused:
