@@ -29,9 +29,7 @@ def train(
         Text, typer.Option(help="auto (cache, or hub when reachable, else none), imagenet, none, or a file. [default: auto]")
     ] = None,
     output_stride: Annotated[int | None, typer.Option(help="Stride of the encoder's coarsest features.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--set", help="The model's own options, such as --set stride=8.")
-    ] = None,
+    option: Annotated[list[str] | None, typer.Option("--set", help="The model's own options, such as --set stride=8.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images. [default: 50]")] = None,
     time: Annotated[Text, typer.Option(help="Time budget such as 30m; chooses the epochs.")] = None,
     batch: Annotated[Text, typer.Option(help="Images a step, or auto.")] = None,
