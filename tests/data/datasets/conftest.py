@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from intarsia.core import ClassSpace, InstanceMasks, Instances
 from intarsia.data.formats import write_image
+from intarsia.data.formats._masks import write_ids
+from intarsia.data.formats.coco import write_coco
 
 
 @pytest.fixture
@@ -42,4 +45,35 @@ def small_camvid(tmp_path: Path) -> Path:
     for split in ("train", "val", "test"):
         write_image(root / "images" / split / "x.jpg", np.zeros((3, 4, 3), np.uint8))
         write_image(root / "masks" / split / "x.png", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    return root
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Path:
+    """One frame of Cityscapes for each split: road and sky, two cars, and a group of cars."""
+    for split, town in (("train", "ulm"), ("val", "lindau")):
+        name = f"{split}/{town}/{town}_000000_000019"
+        write_image(tmp_path / f"city/leftImg8bit/{name}_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))
+        ids = np.array([[7, 7, 26000], [23, 26, 26001]])
+        write_ids(tmp_path / f"city/gtFine/{name}_gtFine_instanceIds.png", ids, bits=16)
+    return tmp_path / "city"
+
+
+@pytest.fixture
+def small_coco(tmp_path: Path) -> Path:
+    """COCO's own layout: in each split an image with two objects, one with an object and a crowd, and one without."""
+    root, classes = tmp_path / "coco_files", ClassSpace.from_names(["cat", "dog"], things=["cat", "dog"])
+    masks = np.zeros((2, 6, 8), np.bool_)
+    masks[0, :3, :4], masks[1, 2:, 3:] = True, True
+    packed, nothing = InstanceMasks.pack(masks, (6, 8)), InstanceMasks.pack([], (6, 8))
+    two, none = np.array([0, 1]), np.zeros(0, np.int32)
+    found = {
+        "000000000000.jpg": Instances(packed, two, classes),
+        "000000000001.jpg": Instances(packed, two, classes, None, np.array([False, True])),
+        "000000000009.jpg": Instances(nothing, none, classes),
+    }
+    for split in ("train", "val"):
+        write_coco(root / f"annotations/instances_{split}2017.json", found, classes)
+        for name in found:
+            write_image(root / f"{split}2017" / name, np.zeros((6, 8, 3), np.uint8))
     return root

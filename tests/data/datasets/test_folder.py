@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from intarsia.core import ClassSpace, ClassSpaceError, DataError, Dataset, Instances, LabelMap, SettingsError
+from intarsia.core import ClassSpace, ClassSpaceError, DataError, Dataset, Instances, LabelMap, Panoptic, SettingsError
 from intarsia.data.datasets import open_dataset, read_classes, write_classes
 from intarsia.data.datasets.folder import Folder
 from intarsia.data.formats import write_image, write_mask
@@ -203,7 +203,7 @@ def test_unlabelled_images_and_stray_files(make: Make) -> None:
     (root / "images" / "Thumbs.db").write_text("")
     notes = Folder(root).notes
     assert any(re.search(r"images also holds list\.txt, which is no image we read", note) for note in notes)
-    with pytest.raises(DataError, match=r"unlabelled: there are no masks in .*instances"):
+    with pytest.raises(DataError, match=r"unlabelled: there are no object numbers in .*instances"):
         Folder(root, view="instance")
     make("images/train/c.jpg", "masks/train/c.png")
     with pytest.raises(DataError, match=r"holds split folders \(train\) and beside them a\.jpg, b\.jpg"):
@@ -212,7 +212,9 @@ def test_unlabelled_images_and_stray_files(make: Make) -> None:
 
 def test_other_errors(make: Make) -> None:
     root = make(*pairs("street_1", "street_2"))
-    with pytest.raises(SettingsError, match="no view called 'panoptic'"):
+    with pytest.raises(SettingsError, match="no view called 'depth'"):
+        Folder(root, view="depth")
+    with pytest.raises(DataError, match=r"no object numbers in .*instances"):
         Folder(root, view="panoptic")
     with pytest.raises(SettingsError, match=r"val_fraction is 1\.5"):
         Folder(root, val_fraction=1.5)
@@ -238,3 +240,23 @@ def test_real_folders(shared_data: Callable[[str], Path]) -> None:
     nuclei = Folder(shared_data("nuclei"), view="instance")
     assert {split: len(keys) for split, keys in nuclei.splits.items()} == {"train": 160, "val": 40}
     assert sum(len(nuclei.read(key).truth.masks) for key in nuclei.splits["val"]) == 1691
+
+
+def test_masks_and_object_numbers_together_are_panoptic_maps(make: Make) -> None:
+    root = make("images/a.png", "images/b.png", "masks/a.png", "masks/b.png", values=(0, 1, 1, 255))
+    make("instances/a.png", "instances/b.png", values=(0, 1, 2, 3))
+    classes = 'classes = ["ground", { name = "car", thing = %s }]'
+    (root / "intarsia.toml").write_text(classes % "true")
+    data = Folder(root, view="panoptic")
+    assert data.task == "panoptic"
+    truth = data.read("a").truth
+    assert isinstance(truth, Panoptic)
+    assert [(s.class_id, int((truth.ids == s.id).sum())) for s in truth.segments] == [(1, 12), (1, 12), (0, 12)]
+    assert (truth.ids == 0).sum() == 12, "pixels without truth"
+    (root / "intarsia.toml").write_text(classes % "false")
+    with pytest.raises(DataError, match=r"no class is a thing.*intarsia.toml: { name = 'car', thing = true }"):
+        Folder(root, view="panoptic")
+    (root / "instances/b.png").unlink()
+    (root / "intarsia.toml").write_text(classes % "true")
+    with pytest.raises(DataError, match=r"1 of 2 images in .* have no mask: b"):
+        Folder(root, view="panoptic")

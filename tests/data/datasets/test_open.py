@@ -49,8 +49,15 @@ def test_a_folder_may_be_called_like_a_data_set(cells: Path, small_camvid: Path,
     assert isinstance(open_dataset("camvid"), CamVid)
 
 
-def test_every_data_set_travels_to_another_process(cells: Path, small_camvid: Path) -> None:
-    sources = {"camvid": f"camvid:{small_camvid}", "folder": f"folder:{cells}", "scenes": "scenes:train=1,val=1,size=32"}
+def test_every_data_set_travels_to_another_process(cells: Path, small_camvid: Path, small_coco: Path, city: Path) -> None:
+    sources = {
+        "bodies": "bodies:train=1,val=1",
+        "camvid": f"camvid:{small_camvid}",
+        "cityscapes": f"cityscapes:{city}",
+        "coco": f"coco:{small_coco}",
+        "folder": f"folder:{cells}",
+        "scenes": "scenes:train=1,val=1,size=32",
+    }
     assert sorted(sources) == sorted(DATASETS.names)
     for source in sources.values():
         data = open_dataset(source)
@@ -84,7 +91,9 @@ def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_errors_give_the_nearest(cells: Path) -> None:
-    with pytest.raises(DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: camvid, folder"):
+    with pytest.raises(
+        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: bodies, camvid, city"
+    ):
         open_dataset(cells.parent / "cell")
     with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):
         open_dataset("camvd:data/x")

@@ -167,19 +167,21 @@ def find_pairs(places: Sequence[Place], view: str, declared: ClassSpace | None) 
 
 
 def _has_truth(pair: Pair, view: str) -> bool:
-    if pair.instances is not None:
-        return True
-    return view != "instance" and (pair.mask is not None or bool(pair.class_files))
+    has_mask = pair.mask is not None or bool(pair.class_files)
+    if view == "panoptic":
+        return has_mask and pair.instances is not None
+    return pair.instances is not None or (view != "instance" and has_mask)
 
 
 def _unlabelled(place: Place, view: str) -> Fault:
-    missing = place.instances if view == "instance" else place.masks
+    missing = place.masks if view == "semantic" or not place.masks.is_dir() else place.instances
+    what = "object numbers" if missing == place.instances else "masks"
     labels = Path(*("labels" if part == "images" else part for part in place.images.parts))
     polygons = (
         f" The text files in {labels} look like polygons, which are not read: draw them into masks." if labels.is_dir() else ""
     )
     message = (
-        f"The images in {place.images} are unlabelled: there are no masks in {missing}. They can be predicted; training and "
+        f"The images in {place.images} are unlabelled: there are no {what} in {missing}. They can be predicted; training and "
         f"evaluation need a mask of the same name for each.{polygons} {WITHOUT_LABELS.format(place.images)} Expected:\n{EXPECTED}"
     )
     return Fault("missing_mask", message, (place.images,))

@@ -21,7 +21,7 @@ class Survey:
 
     name: of the folder, or of its data.yaml.
     root: the folder, where an `intarsia.toml` belongs.
-    view: "semantic" or "instance".
+    view: "semantic", "instance" or "panoptic".
     pairs: the files of each sample, by key.
     splits: the keys of each split.
     declared: the classes, where they are declared.
@@ -52,8 +52,8 @@ def survey_folder(source: Path, *, view: str, seed: int = 0, val_fraction: float
         DataError: there is no such folder.
         SettingsError: a view or a fraction that does not exist.
     """
-    if view not in ("semantic", "instance"):
-        raise SettingsError(f"A folder has no view called {view!r}; there are 'semantic' and 'instance'.")
+    if view not in ("semantic", "instance", "panoptic"):
+        raise SettingsError(f"A folder has no view called {view!r}; there are 'semantic', 'instance' and 'panoptic'.")
     if not 0 <= val_fraction < 1:
         raise SettingsError(f"val_fraction is {val_fraction}; a share from 0 up to, not including, 1 was expected.")
     yaml_is_given = source.is_file()

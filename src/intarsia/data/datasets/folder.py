@@ -29,6 +29,7 @@ from intarsia.data.datasets._inferred import settle_classes
 from intarsia.data.datasets._pairs import Pair
 from intarsia.data.datasets._survey import survey_folder
 from intarsia.data.formats import read_image, read_mask, read_object_ids
+from intarsia.data.formats.class_instance import segments_of
 
 __all__ = ["Folder"]
 
@@ -38,7 +39,8 @@ class Folder:
 
     Args:
         root: the folder, or a data.yaml (`path`, `train`, `val`, `test`, `names`, `masks_dir`).
-        view: "semantic" for label maps (of object numbers: whether there is an object), "instance" for objects.
+        view: "semantic" for label maps (of object numbers: whether there is an object), "instance" for objects, "panoptic" for
+            both together, where there are masks and object numbers and the classes say which are things.
         seed: of the split into train and val, where the folder has none.
         val_fraction: share of the images that go to val, where the folder has no val.
 
@@ -56,9 +58,14 @@ class Folder:
             raise FaultyFolder(*survey.faults)
         self.survey = survey
         self.name = survey.name
-        self.task: Task = "instance" if view == "instance" else "semantic"
+        self.task: Task = "panoptic" if view == "panoptic" else "instance" if view == "instance" else "semantic"
         self.classes, about_classes = settle_classes(survey.name, survey.declared, survey.pairs.values())
         self.splits: Mapping[str, Sequence[str]] = {split: tuple(keys) for split, keys in survey.splits.items()}
+        if view == "panoptic" and not self.classes.thing_ids:
+            raise DataError(
+                f"{survey.name} has masks and object numbers, and no class is a thing, so objects cannot be told from stuff. Say "
+                f"which are in {survey.root / 'intarsia.toml'}: {{ name = {self.classes.names[-1]!r}, thing = true }}."
+            )
         counts = ", ".join(f"{len(keys)} {split}" for split, keys in self.splits.items())
         found = f"{len(survey.pairs)} images with their truth: {counts}."
         self.notes: Sequence[str] = tuple(filter(None, (found, about_classes, survey.about_split, *survey.left_aside)))
@@ -84,6 +91,8 @@ class Folder:
         if pair.instances is None:
             raise DataError(f"{pair.image} has no object numbers in instances/.")
         numbers = read_object_ids(pair.instances)
+        if self.task == "panoptic" and labels is not None:
+            return segments_of(labels, numbers, pair.mask or next(iter(pair.class_files.values())), pair.instances)
         if self.task == "semantic":
             return LabelMap((numbers > 0).astype(self.classes.id_dtype), self.classes)
         return Instances.from_ids(numbers, self.classes, 1 if labels is None else _class_of_objects(numbers, labels, pair))

@@ -7,7 +7,7 @@ results ("format-results"), which names neither images nor categories and is rea
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,22 +47,24 @@ class CocoFile:
     sizes_hw: Mapping[str, tuple[int, int]]
 
 
+@dataclass(frozen=True)
 class _WhenAsked(Mapping[str, Instances]):
-    """Objects by name, made anew each time."""
+    """The objects of each image, made anew each time; travels to other processes."""
 
-    def __init__(self, entries: Mapping[str, Sequence[Entry]], make: Callable[[str], Instances]) -> None:
-        self._entries, self._make = entries, make
+    entries: Mapping[str, Sequence[Entry]]
+    sizes_hw: Mapping[str, tuple[int, int]]
+    categories: Mapping[int, int]
+    classes: ClassSpace
+    path: Path
 
     def __getitem__(self, name: str) -> Instances:
-        if name not in self._entries:
-            raise KeyError(name)
-        return self._make(name)
+        return _objects(self.entries[name], self.sizes_hw[name], self.categories, self.classes, self.path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
 
 def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
@@ -98,7 +100,7 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no file of COCO instances ({type(error).__name__}: {error}). Expected: {FORM}.") from error
     sizes_hw = dict(images.values())
-    instances = _WhenAsked(found, lambda name: _objects(found[name], sizes_hw[name], categories, classes, path))
+    instances = _WhenAsked(found, sizes_hw, categories, classes, path)
     return CocoFile(classes, instances, {name: n for n, (name, _) in images.items()}, tuple(categories), sizes_hw)
 
 
