@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core import ClassSpace, SettingsError
+from intarsia.core import ClassSpace, SettingsError, thing_ids_of
 
 if TYPE_CHECKING:
     from intarsia.data.preprocessing import Preprocessing
@@ -82,10 +82,11 @@ def import_weights(
     wishes = Wishes(encoder, output_stride, options or {}, model, len(names) if names is not None else None)
     made = convert(checkpoint, source, wishes)
     spec = spec_of(made.network)
-    space, note = _fit_classes(names, made, spec.num_classes)
+    fit = _fit_things if spec.task == "instance" else _fit_classes
+    space, note = fit(names, made, spec.num_classes)
     preprocessing = _preprocessing(made, spec.in_channels, imgsz, mean, std)
     history = {"imported": {"from": made.source, "file": checkpoint.name}}
-    card = ModelCard(spec, space, preprocessing, history=history)
+    card = ModelCard(spec, space, preprocessing, spec.task, history=history)
     write_model(out, made.network, card)
     notes = (*_what_was_taken(made), note, _how_images_enter(preprocessing, said=mean is not None))
     return Imported(out, card, notes)
@@ -115,6 +116,26 @@ def _fit_classes(given: ClassSpace | None, made: Converted, scores: int) -> tupl
         return ClassSpace.from_names(made.class_names), f"{count} classes, taken for PASCAL VOC's as in torchvision's own weights"
     names = ["background", "foreground"] if count == 2 else [f"class_{index}" for index in range(count)]
     return ClassSpace.from_names(names), f"{count} classes, called {names[0]}, {names[1]} ...: give their names by --classes"
+
+
+def _fit_things(given: ClassSpace | None, made: Converted, count: int) -> tuple[ClassSpace, str]:
+    """Classes of which so many are things; where none is said to be one, all of that many are."""
+    if given is None:
+        names = made.class_names or [f"thing_{index}" for index in range(1, count + 1)]
+        known = "COCO's as in torchvision's own weights"
+        source = known if made.class_names else f"called {names[0]} ...: give their names by --classes"
+        return _all_things(ClassSpace.from_names(names)), f"{count} classes of things, {source}"
+    space = given if given.thing_ids or len(given) != count else _all_things(given)
+    if len(thing_ids_of(space)) != count:
+        raise SettingsError(
+            f"{len(given)} classes were given ({', '.join(given.names[:4])}{' ...' if len(given) > 4 else ''}), and the weights "
+            f"tell {count} kinds of things apart. Name {count}, in their order and without the background."
+        )
+    return space, f"{count} classes of things: {', '.join(space.names[i] for i in thing_ids_of(space))}"
+
+
+def _all_things(space: ClassSpace) -> ClassSpace:
+    return replace(space, classes=tuple(replace(entry, is_thing=True) for entry in space.classes))
 
 
 def _preprocessing(

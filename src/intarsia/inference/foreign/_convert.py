@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from intarsia.core import SettingsError, UnknownNameError, nearest_names
-from intarsia.inference.foreign import smp
+from intarsia.inference.foreign import detection, smp
 from intarsia.inference.foreign._checkpoint import read_checkpoint
 from intarsia.inference.foreign._foreign import Wishes, fill
 from intarsia.inference.foreign.smp import smp_network
@@ -20,7 +20,7 @@ from intarsia.inference.foreign.trunks import TRUNKS, trunk_network
 __all__ = ["SOURCES", "Converted", "convert"]
 
 SOURCES = (
-    *(f"torchvision:{name}" for name in (*NETWORKS, *TRUNKS)),
+    *(f"torchvision:{name}" for name in (*NETWORKS, *detection.NETWORKS, *TRUNKS)),
     *(f"smp:{name}" for name in smp.NETWORKS),
 )
 """What can be imported: library:network."""
@@ -73,6 +73,8 @@ def convert(checkpoint: str | Path, source: str, wishes: Wishes | None = None) -
     if library == "smp":
         name = _agreed(name, config, path)
     make = smp_network if library == "smp" else torchvision_network
+    if name in detection.NETWORKS:
+        make = detection.detection_network
     foreign = make(name, state, wishes.with_config(config), str(path))
     network = fill(foreign, state, f"{library}:{name}, which {path} is said to hold")
     unused = tuple(tensor for tensor in state if tensor.startswith(foreign.unused)) if foreign.unused else ()
