@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from intarsia.core import ClassSpace, Instances, SettingsError
 from intarsia.data.targets import make_targets
-from intarsia.losses.deep_watershed import deep_watershed_loss
+from intarsia.losses.direction_and_energy import direction_and_energy_loss
 from intarsia.models import create_model
 from intarsia.models.instance.deep_watershed import DeepWatershed
 from intarsia.postprocess.watershed_cuts import decode_watershed_cuts
@@ -116,7 +116,7 @@ def test_learns_the_discs() -> None:
         optimizer = torch.optim.Adam(network.parameters(), lr=lr)
         for _ in range(steps):
             optimizer.zero_grad()
-            terms = deep_watershed_loss(network(image, targets), targets, **weights)
+            terms = direction_and_energy_loss(network(image, targets), targets, **weights)
             torch.stack(list(terms.values())).sum().backward()
             optimizer.step()
 

@@ -62,7 +62,7 @@ class DeepWatershed(nn.Module):
 
     TINY: ClassVar[dict[str, Any]] = {"width": 8}
     TARGETS: ClassVar[tuple[str, ...]] = ("thing_label", "direction", "energy", "size_weights")
-    LOSS: ClassVar[str] = "deep_watershed"
+    LOSS: ClassVar[str] = "direction_and_energy"
     DECODER: ClassVar[str] = "watershed_cuts"
 
     def __init__(

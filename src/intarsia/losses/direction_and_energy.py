@@ -12,7 +12,7 @@ from intarsia.core import Output, SegmentationError, SettingsError
 from intarsia.losses._pixels import mean_over_valid
 from intarsia.ops.over_processes import sum_over_processes
 
-__all__ = ["deep_watershed_loss"]
+__all__ = ["direction_and_energy_loss"]
 
 OBJECT_LOSS = True
 IGNORED = 255
@@ -22,7 +22,7 @@ SHRINK = 0.999999
 """Keeps the arc cosine off its ends, where its slope is infinite."""
 
 
-def deep_watershed_loss(
+def direction_and_energy_loss(
     output: Output, targets: Mapping[str, Tensor], *, direction: float = 1.0, energy: float = 1.0, semantic: float = 1.0
 ) -> dict[str, Tensor]:
     """Each term by itself, times its weight; a term of weight 0 is left out.
@@ -54,8 +54,8 @@ def deep_watershed_loss(
     """
     if min(direction, energy, semantic) < 0 or not any((direction, energy, semantic)):
         raise SettingsError(
-            f"The weights of deep_watershed's loss are direction {direction}, energy {energy} and semantic {semantic}; none is "
-            "negative, and one at least is greater than 0."
+            f"The weights of the loss direction_and_energy are direction {direction}, energy {energy} and semantic {semantic}; none "
+            "is negative, and one at least is greater than 0."
         )
     parts = output.parts or {}
     weight = targets["size_weights"]

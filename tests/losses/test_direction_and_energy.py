@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from intarsia.core import Output, SegmentationError, SettingsError
-from intarsia.losses.deep_watershed import deep_watershed_loss
+from intarsia.losses.direction_and_energy import direction_and_energy_loss
 
 
 def sample(dtype: torch.dtype = torch.float32) -> tuple[Output, dict[str, Tensor]]:
@@ -38,7 +38,7 @@ def test_values_by_hand() -> None:
         "size_weights": torch.tensor([[[1.0, 3.0, 9.0]]]),
     }
     output = Output(logits, parts={"direction": said.view(1, 2, 1, 3), "semantic": torch.zeros(1, 2, 1, 3)})
-    terms = deep_watershed_loss(output, targets)
+    terms = direction_and_energy_loss(output, targets)
     assert terms["direction"].item() == pytest.approx((math.pi / 2) ** 2 / 4, rel=1e-5)
     other, weights = math.log(16 / 15), 3 + 3 + 3 + 2 + 12
     low, high = 3 * math.log(16) + (weights - 3) * other, math.log(16) + (weights - 1) * other
@@ -59,7 +59,7 @@ def test_equals_a_slow_loop() -> None:
             p = float(prob[n, k, y, x])
             total += w * [3, 3, 3, 2, *[1] * 12][k] * -math.log(p if k == level else 1 - p)
         weight += w
-    assert deep_watershed_loss(output, targets)["energy"].item() == pytest.approx(total / weight, rel=1e-5)
+    assert direction_and_energy_loss(output, targets)["energy"].item() == pytest.approx(total / weight, rel=1e-5)
 
 
 def test_perfect_costs_nothing_and_stays_finite() -> None:
@@ -67,20 +67,20 @@ def test_perfect_costs_nothing_and_stays_finite() -> None:
     logits = 500.0 * F.one_hot(targets["energy"].clamp(max=15), 16).movedim(-1, 1)
     semantic = 500.0 * F.one_hot(targets["thing_label"].clamp(max=2), 3).movedim(-1, 1)
     logits, direction = logits.requires_grad_(), targets["direction"].clone().requires_grad_()
-    terms = deep_watershed_loss(Output(logits, parts={"direction": direction, "semantic": semantic}), targets)
+    terms = direction_and_energy_loss(Output(logits, parts={"direction": direction, "semantic": semantic}), targets)
     assert [term.item() for term in terms.values()] == pytest.approx([0, 0, 0], abs=1e-5)
     sum(terms.values()).backward()
     assert logits.grad.isfinite().all()
     assert direction.grad.isfinite().all()
     wrong = Output(-logits.detach(), parts={"direction": -targets["direction"], "semantic": -semantic})
-    assert all(torch.isfinite(term) for term in deep_watershed_loss(wrong, targets).values())
+    assert all(torch.isfinite(term) for term in direction_and_energy_loss(wrong, targets).values())
 
 
 def test_images_without_objects() -> None:
     output, targets = sample()
     empty = {name: torch.zeros_like(target) for name, target in targets.items()}
     logits = output.logits.requires_grad_()
-    terms = deep_watershed_loss(output, empty)
+    terms = direction_and_energy_loss(output, empty)
     assert (terms["direction"].item(), terms["energy"].item()) == (0, 0)
     assert terms["semantic"].item() > 0
     sum(terms.values()).backward()
@@ -89,13 +89,13 @@ def test_images_without_objects() -> None:
 
 def test_weights_choose_the_terms() -> None:
     output, targets = sample()
-    whole = deep_watershed_loss(output, targets)
+    whole = direction_and_energy_loss(output, targets)
     assert list(whole) == ["direction", "energy", "semantic"]
-    torch.testing.assert_close(deep_watershed_loss(output, targets, direction=0, semantic=0), {"energy": whole["energy"]})
-    half = deep_watershed_loss(output, targets, direction=0.5, energy=0, semantic=2)
+    torch.testing.assert_close(direction_and_energy_loss(output, targets, direction=0, semantic=0), {"energy": whole["energy"]})
+    half = direction_and_energy_loss(output, targets, direction=0.5, energy=0, semantic=2)
     torch.testing.assert_close(half, {"direction": whole["direction"] / 2, "semantic": whole["semantic"] * 2})
     given = Output(output.logits, parts={"direction": output.parts["direction"]})
-    assert list(deep_watershed_loss(given, targets)) == ["direction", "energy"]
+    assert list(direction_and_energy_loss(given, targets)) == ["direction", "energy"]
 
 
 def test_gradcheck() -> None:
@@ -105,7 +105,7 @@ def test_gradcheck() -> None:
 
     def terms(logits: Tensor, direction: Tensor, semantic: Tensor) -> tuple[Tensor, ...]:
         made = Output(logits, parts={"direction": F.normalize(direction), "semantic": semantic})
-        return tuple(deep_watershed_loss(made, targets).values())
+        return tuple(direction_and_energy_loss(made, targets).values())
 
     torch.autograd.gradcheck(terms, inputs)
 
@@ -113,9 +113,9 @@ def test_gradcheck() -> None:
 def test_errors() -> None:
     output, targets = sample()
     with pytest.raises(SettingsError, match="direction 0, energy 0 and semantic 0; none is negative, and one"):
-        deep_watershed_loss(output, targets, direction=0, energy=0, semantic=0)
+        direction_and_energy_loss(output, targets, direction=0, energy=0, semantic=0)
     with pytest.raises(SettingsError, match=r"energy -1"):
-        deep_watershed_loss(output, targets, energy=-1)
+        direction_and_energy_loss(output, targets, energy=-1)
     targets["thing_label"][0, 1, 1] = 3
     with pytest.raises(SegmentationError, match=r"class of things number 3, and the network was made for 2"):
-        deep_watershed_loss(output, targets)
+        direction_and_energy_loss(output, targets)
