@@ -54,8 +54,8 @@ def direction_and_energy_loss(
     """
     if min(direction, energy, semantic) < 0 or not any((direction, energy, semantic)):
         raise SettingsError(
-            f"The weights of the loss direction_and_energy are direction {direction}, energy {energy} and semantic {semantic}; none "
-            "is negative, and one at least is greater than 0."
+            f"The weights of the loss direction_and_energy are direction {direction}, energy {energy} and semantic {semantic}; "
+            "none is negative, and one at least is greater than 0."
         )
     parts = output.parts or {}
     weight = targets["size_weights"]
