@@ -6,7 +6,7 @@ import pytest
 
 from intarsia.classical import describe_method, fit_method
 from intarsia.classical._depth_feature import FAR_MM, difference, with_far
-from intarsia.classical._depth_training import _n_log_n, draw_offsets, find_splits, grow_tree
+from intarsia.classical._depth_training import Examples, _n_log_n, draw_offsets, find_splits, grow_tree
 from intarsia.classical.depth_forest import DepthForest, _draw_pixels
 from intarsia.core import Array, ClassSpace, DataError, LabelMap, Sample, SettingsError
 from intarsia.data.datasets.bodies import Bodies
@@ -82,7 +82,7 @@ def test_the_best_question_is_that_of_a_slow_loop() -> None:
     spans = np.array([[0, 25], [25, 27], [27, 60]])
     tried = draw_offsets(rng, (3, 12), 15.0)
     picks = rng.integers(0, [[25], [2], [33]], (3, 6))
-    gain, chosen, cuts = find_splits(images, pixels, label, order, spans, tried, picks, 5, _n_log_n(60))
+    gain, chosen, cuts = find_splits(Examples(images, pixels, label), order, spans, tried, picks, 5, _n_log_n(60))
 
     def entropy(ids: Array) -> float:
         share = np.bincount(ids) / max(len(ids), 1)
@@ -136,15 +136,13 @@ def test_a_forest_of_one_leaf_says_how_frequent_classes_are(data: Bodies) -> Non
 def test_all_pixels_of_the_training_lie_in_some_leaf_and_children_part_them(data: Bodies) -> None:
     images = np.stack([with_far(data.body(key).depth_mm) for key in data.splits["train"][:3]])
     label = np.stack([data.body(key).parts for key in data.splits["train"][:3]])
-    pixels, ids = _draw_pixels(label, np.array([0, 1, 1, 2]), 200, np.random.default_rng(0), 0)
+    examples = Examples(images, *_draw_pixels(label, np.array([0, 1, 1, 2]), 200, np.random.default_rng(0), 0))
     grown = []
     for workers in (1, 3):
         with ThreadPoolExecutor(workers) as pool:
             grown.append(
                 grow_tree(
-                    images,
-                    pixels,
-                    ids,
+                    examples,
                     32,
                     depth=6,
                     candidates=20,
@@ -159,7 +157,7 @@ def test_all_pixels_of_the_training_lie_in_some_leaf_and_children_part_them(data
     for one, other in zip(*grown, strict=True):
         assert np.array_equal(one, other), "threads change nothing"
     tree = grown[0]
-    assert np.array_equal(tree.counts.sum(0), np.bincount(ids, minlength=32))
+    assert np.array_equal(tree.counts.sum(0), np.bincount(examples.label, minlength=32))
     inner = tree.children > 0
     assert np.array_equal(np.sort(tree.children[inner]), np.arange(1, len(inner), 2))
     assert np.array_equal(np.sort(-tree.children[~inner]), np.arange(len(tree.counts)))

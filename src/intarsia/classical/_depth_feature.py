@@ -49,9 +49,9 @@ def classify(
     The image is (1, H + 2, W + 2) as `with_far` has it, the pixels are (N, 2) y and x there; `prob` is (L, K) of the leaves.
     """
     asked = 0
-    for i in range(len(places)):
-        y, x = places[i, 0], places[i, 1]
-        for root in roots:
+    for root in roots:  # the outer loop: a tree stays in the cache longer than what it adds to
+        for i in range(len(places)):
+            y, x = places[i, 0], places[i, 1]
             node = root
             while children[node] > 0:
                 uy, ux, vy, vx = offsets[node, 0], offsets[node, 1], offsets[node, 2], offsets[node, 3]

@@ -7,8 +7,9 @@ from a histogram of classes between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,12 +19,27 @@ from numba import njit
 from intarsia.classical._depth_feature import difference
 from intarsia.core import Array
 
-__all__ = ["Tree", "draw_offsets", "find_splits", "grow_tree"]
+__all__ = ["Examples", "Tree", "draw_offsets", "find_splits", "grow_tree"]
 
 _BLOCK = 1024
 """Nodes whose candidates are in memory at a time."""
+_LEAST = 1e-9
+"""Bits below which a gain is rounding."""
 _FEW = 16
 """Nodes of a level, below which the candidates are divided between threads and not the nodes."""
+
+
+class Examples(NamedTuple):
+    """Pixels to learn from.
+
+    images: (I, H + 2, W + 2) uint16 millimetres, see `with_far`.
+    pixels: (N, 3) int32 image, y and x there; training is quickest if they are sorted by image.
+    label: (N,) class ids.
+    """
+
+    images: Array
+    pixels: Array
+    label: Array
 
 
 class Tree(NamedTuple):
@@ -42,9 +58,7 @@ class Tree(NamedTuple):
 
 
 def grow_tree(
-    images: Array,
-    pixels: Array,
-    label: Array,
+    examples: Examples,
     num_classes: int,
     *,
     depth: int,
@@ -59,9 +73,7 @@ def grow_tree(
     """Grow a tree. The result does not depend on the number of workers.
 
     Args:
-        images: (I, H, W) uint16 millimetres, see `with_far`.
-        pixels: (N, 3) int32 image, y and x; quickest if sorted by image.
-        label: (N,) class ids.
+        examples: N pixels.
         num_classes: K.
         depth: most questions from the root to a leaf.
         candidates: features tried at each node.
@@ -72,11 +84,11 @@ def grow_tree(
         pool: where the work goes.
         workers: threads there.
     """
-    order = np.arange(len(pixels), dtype=np.int32)
+    order = np.arange(len(examples.pixels), dtype=np.int32)
     spare = np.empty_like(order)
-    log_table = _n_log_n(len(pixels))
+    log_table = _n_log_n(len(order))
     offsets, cuts, children, counts = [np.zeros((1, 4), np.float32)], [np.zeros(1, np.int32)], [np.zeros(1, np.int32)], []
-    spans = np.array([[0, len(pixels)]], np.int64)
+    spans = np.array([[0, len(order)]], np.int64)
     total, leaves = 1, 0
     for level in range(depth + 1):
         gain = np.zeros(len(spans))
@@ -84,14 +96,14 @@ def grow_tree(
         for block in np.array_split(busy, max(1, -(-len(busy) // _BLOCK))):
             tried = draw_offsets(rng, (len(block), candidates), reach)
             picks = (rng.random((len(block), thresholds)) * (spans[block, 1] - spans[block, 0])[:, None]).astype(np.int64)
-            best = _search(images, pixels, label, order, spans[block], tried, picks, num_classes, log_table, pool, workers)
-            gain[block], chosen, cuts[-1][block] = best
+            fixed = partial(find_splits, examples, order, num_classes=num_classes, log_table=log_table)
+            gain[block], chosen, cuts[-1][block] = _search(fixed, spans[block], tried, picks, pool, workers)
             offsets[-1][block] = tried[np.arange(len(block)), chosen]
         splits = gain > 0
-        middles = _part(images, pixels, order, spare, spans, splits, offsets[-1], cuts[-1])
+        middles = _part(examples, order, spare, spans, splits, offsets[-1], cuts[-1])
         number = np.cumsum(splits) - 1
         children[-1][:] = np.where(splits, total + 2 * number, -(leaves + np.cumsum(~splits) - 1))
-        counts.append(_count(label, order, spans[~splits], num_classes))
+        counts.append(_count(examples.label, order, spans[~splits], num_classes))
         leaves += int((~splits).sum())
         inner, middle = spans[splits], middles[splits]
         spans = np.stack([inner[:, 0], middle, middle, inner[:, 1]], 1).reshape(-1, 2)
@@ -113,53 +125,29 @@ def draw_offsets(rng: np.random.Generator, shape: Sequence[int], reach: float) -
 
 
 def _search(
-    images: Array,
-    pixels: Array,
-    label: Array,
-    order: Array,
-    spans: Array,
-    tried: Array,
-    picks: Array,
-    num_classes: int,
-    log_table: Array,
-    pool: Executor,
-    workers: int,
+    find: Callable[..., tuple[Array, Array, Array]], spans: Array, tried: Array, picks: Array, pool: Executor, workers: int
 ) -> tuple[Array, Array, Array]:
     """`find_splits` by several threads: each takes some of the nodes, or of few nodes some of the candidates."""
-    fixed = (images, pixels, label, order)
     if len(spans) < _FEW:
         edges = np.linspace(0, tried.shape[1], workers + 1).astype(int)
-        jobs = [
-            pool.submit(find_splits, *fixed, spans, tried[:, a:b].copy(), picks, num_classes, log_table)
-            for a, b in pairwise(edges)
-        ]
+        jobs = [pool.submit(find, spans, tried[:, a:b].copy(), picks) for a, b in pairwise(edges)]
         gain, chosen, cuts = (np.stack(column) for column in zip(*(job.result() for job in jobs), strict=True))
         best, every = gain.argmax(0), np.arange(len(spans))
         return gain[best, every], (chosen + edges[:-1, None])[best, every], cuts[best, every]
     shares = [rows for rows in np.array_split(np.arange(len(spans)), 8 * workers) if len(rows)]
-    jobs = [pool.submit(find_splits, *fixed, spans[rows], tried[rows], picks[rows], num_classes, log_table) for rows in shares]
+    jobs = [pool.submit(find, spans[rows], tried[rows], picks[rows]) for rows in shares]
     gain, chosen, cuts = (np.concatenate(column) for column in zip(*(job.result() for job in jobs), strict=True))
     return gain, chosen, cuts
 
 
 @njit(nogil=True, cache=True)
 def find_splits(
-    images: Array,
-    pixels: Array,
-    label: Array,
-    order: Array,
-    spans: Array,
-    tried: Array,
-    picks: Array,
-    num_classes: int,
-    log_table: Array,
+    examples: Examples, order: Array, spans: Array, tried: Array, picks: Array, num_classes: int, log_table: Array
 ) -> tuple[Array, Array, Array]:
     """The best question of each node.
 
     Args:
-        images: see `grow_tree`.
-        pixels: see `grow_tree`.
-        label: see `grow_tree`.
+        examples: N pixels.
         order: (N,) int32 pixels, those of a node one behind the other.
         spans: (S, 2) int64, where in `order` each node has its pixels.
         tried: (S, C, 4) features.
@@ -170,6 +158,7 @@ def find_splits(
     Returns:
         (S,) float64 gain in bits, 0 where no question parts the pixels; (S,) which candidate; (S,) int32 its threshold.
     """
+    images, pixels, label = examples.images, examples.pixels, examples.label
     num_tried, num_cuts = tried.shape[1], picks.shape[1]
     best = np.zeros(len(spans))
     chosen = np.zeros(len(spans), np.int64)
@@ -225,16 +214,15 @@ def find_splits(
                 for k in range(known):
                     left -= log_table[low[k]] + log_table[whole[k] - low[k]]
                 gain = (impurity - left) / n
-                if gain > best[s] + 1e-12:
+                if gain > best[s] and gain > _LEAST:
                     best[s], chosen[s], threshold[s] = gain, c, cuts[c, t]
     return best, chosen, threshold
 
 
 @njit(nogil=True, cache=True)
-def _part(
-    images: Array, pixels: Array, order: Array, spare: Array, spans: Array, splits: Array, offsets: Array, cuts: Array
-) -> Array:
+def _part(examples: Examples, order: Array, spare: Array, spans: Array, splits: Array, offsets: Array, cuts: Array) -> Array:
     """Sort the pixels of each node that splits by its answer, else keeping their order; returns where the second part begins."""
+    images, pixels = examples.images, examples.pixels
     middles = np.zeros(len(spans), np.int64)
     for s in range(len(spans)):
         if not splits[s]:

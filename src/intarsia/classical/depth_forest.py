@@ -104,7 +104,7 @@ class DepthForest:
             pixels: of each image, as evenly from its classes as they allow.
             candidates: features tried at each node.
             thresholds: tried with each.
-            reach: longest offset in pixel metres: at 1 m in pixels, at 2 m in twice as many halves of them.
+            reach: longest offset in pixel metres: in pixels at 1 m, half as many at 2 m.
             min_pixels: a node with fewer asks nothing.
             bagging: draw the images of each tree with replacement, and score it on those it did not see.
             rng: seed.
@@ -114,19 +114,16 @@ class DepthForest:
             SettingsError: an option outside of its range.
         """
         from intarsia.classical._depth_feature import THREADS
-        from intarsia.classical._depth_training import grow_tree
+        from intarsia.classical._depth_training import Examples, grow_tree
 
-        options = {
-            "trees": trees,
+        growth: dict[str, Any] = {
             "depth": depth,
-            "pixels": pixels,
             "candidates": candidates,
             "thresholds": thresholds,
             "reach": reach,
             "min_pixels": min_pixels,
-            "bagging": bagging,
-            "rng": rng,
         }
+        options = {"trees": trees, "pixels": pixels, **growth, "bagging": bagging, "rng": rng}
         _check(options)
         images, label = _stacked(samples, classes)
         seeds = np.random.SeedSequence(rng).spawn(trees)
@@ -135,23 +132,8 @@ class DepthForest:
             for seed in seeds:
                 random = np.random.default_rng(seed)
                 drawn = np.sort(random.integers(0, len(images), len(images))) if bagging else np.arange(len(images))
-                places, ids = _draw_pixels(label, drawn, pixels, random, classes.ignore_id)
-                grown.append(
-                    grow_tree(
-                        images,
-                        places,
-                        ids,
-                        len(classes),
-                        depth=depth,
-                        candidates=candidates,
-                        thresholds=thresholds,
-                        reach=reach,
-                        min_pixels=min_pixels,
-                        rng=random,
-                        pool=pool,
-                        workers=THREADS,
-                    )
-                )
+                examples = Examples(images, *_draw_pixels(label, drawn, pixels, random, classes.ignore_id))
+                grown.append(grow_tree(examples, len(classes), **growth, rng=random, pool=pool, workers=THREADS))
                 seen.append(np.unique(drawn))
         forest = cls(_joined(grown), classes, options)
         if bagging:
