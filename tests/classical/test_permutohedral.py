@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from intarsia.classical._permutohedral import permutohedral
+from intarsia.classical._permutohedral import part_bounds, permutohedral
 from intarsia.core import SettingsError
 
 
@@ -97,10 +97,26 @@ def test_threads_change_no_bit_and_the_order_of_points_little():
     with ThreadPoolExecutor(3) as pool:
         many = permutohedral(features, pool=pool)
         assert np.array_equal(many.filter(values, pool=pool), alone)
-    for name in ("corners", "entries", "neighbours"):
+    assert len(one.starts) == 4  # three parts
+    for name in ("corners", "members", "entries", "neighbours"):
         assert np.array_equal(getattr(one, name), getattr(many, name))
     order = draw.permutation(len(features))
     np.testing.assert_allclose(permutohedral(features[order]).filter(values[order]), alone[order], atol=1e-5)
+
+
+def test_parts_change_no_value(monkeypatch):
+    draw = np.random.default_rng(5)
+    features, values = draw.uniform(0, 5, (600, 3)), draw.normal(size=(600, 2))
+    whole = permutohedral(features)
+    expected = whole.filter(values)
+    monkeypatch.setattr("intarsia.classical._permutohedral.SMALL_PART", 100)
+    assert part_bounds(600) == [0, 100, 200, 300, 400, 500, 600]
+    parts = permutohedral(features)
+    assert len(parts) == len(whole) < len(parts.members)
+    assert parts.filter(values).dtype == np.float64
+    np.testing.assert_allclose(parts.filter(values), expected, atol=1e-6)
+    matrix = np.stack([parts.filter(column, transpose=True)[:, 0] for column in np.eye(600, 5).T[..., None]])
+    np.testing.assert_allclose(matrix, parts.filter(np.eye(600))[:5], atol=1e-6)
 
 
 def test_neighbours_are_mutual_and_entries_complete():
@@ -110,8 +126,8 @@ def test_neighbours_are_mutual_and_entries_complete():
         has = np.flatnonzero(after < size)
         assert has.size
         assert np.array_equal(before[after[has]], has)
-    assert np.array_equal(np.sort(lattice.entries), np.arange(lattice.corners.size))
-    assert np.array_equal(lattice.corners.ravel()[lattice.entries], np.repeat(np.arange(size), np.diff(lattice.first)))
+    assert np.array_equal(np.sort(lattice.entries), np.arange(len(lattice.members)))
+    assert np.array_equal(lattice.members[lattice.entries], np.repeat(np.arange(size), np.diff(lattice.first)))
     np.testing.assert_allclose(lattice.shares.sum(1), 1, rtol=1e-6)
     assert lattice.shares.min() > -1e-6
 

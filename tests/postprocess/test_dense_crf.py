@@ -1,3 +1,4 @@
+import itertools
 import json
 from dataclasses import replace
 
@@ -133,7 +134,7 @@ def test_without_weights_it_is_the_softmax():
 def test_softmax_of_unaries_that_differ_much():
     unary = np.array([0.0, 1e-3, 5, 20, 80, 1000], np.float32).reshape(-1, 1, 1) - 500
     prob = refine(unary, np.zeros((1, 1), np.uint8), DenseCRF(iterations=0)).prob
-    np.testing.assert_allclose(prob, softmax(-unary.astype(float), 0), rtol=1e-4, atol=1e-37)
+    np.testing.assert_allclose(prob, softmax(-unary.astype(float), 0), rtol=1e-4, atol=1e-26)
 
 
 def test_uniform_unaries_stay():
@@ -171,11 +172,36 @@ def test_threads_change_no_bit():
 
 def test_unaries_of_half_precision_are_read_as_they_are():
     image, unary = scene()
-    rows = unary.reshape(3, -1).T.astype(np.float16)
+    half = unary.reshape(3, -1).astype(np.float16)
     kernels = DenseCRF().lattices(image)
-    refined = mean_field(np.ascontiguousarray(rows), kernels)
+    refined = mean_field(half, kernels)
     assert refined.dtype == np.float32
-    assert np.array_equal(refined, mean_field(np.ascontiguousarray(rows, np.float32), kernels))
+    assert np.array_equal(refined, mean_field(half.astype(np.float32), kernels))
+
+
+def test_hopeless_classes_are_left_out_if_asked_for():
+    image, unary = scene()
+    more = np.concatenate([unary[:1], unary[:1] + 12, unary[1:]])
+    exact = refine(more, image)
+    assert exact.prob[1].max() > 0
+    quick = refine(more, image, DenseCRF(drop_below=0.01))
+    assert (quick.prob[1] == 0).all()
+    np.testing.assert_allclose(np.delete(quick.prob, 1, 0), refine(unary, image).prob, atol=1e-6)
+    assert np.array_equal(quick.ids, exact.ids)
+    mu = 1 - np.eye(4)
+    np.testing.assert_allclose(refine(more, image, DenseCRF(drop_below=0.01, compatibility=mu)).prob, quick.prob, atol=1e-4)
+    alone = refine(np.stack([np.zeros((30, 40)), np.full((30, 40), 30.0)]), image, DenseCRF(drop_below=2.0))
+    assert (alone.prob[0] == 1).all()
+
+
+def test_stopping_early_is_a_number_of_iterations():
+    image, unary = scene()
+    steps = [refine(unary, image, DenseCRF(iterations=count)).prob for count in range(11)]
+    changes = [np.abs(after - before).max() for before, after in itertools.pairwise(steps)]
+    assert changes[1] > changes[5] > changes[9]
+    stopped = refine(unary, image, DenseCRF(stop_below=float(changes[5]) * 1.001)).prob
+    assert np.array_equal(stopped, steps[6])
+    assert np.array_equal(refine(unary, image, DenseCRF(stop_below=1e-9)).prob, steps[10])
 
 
 def test_images_of_any_depth_and_number_of_channels():

@@ -6,9 +6,10 @@ Idea: y_i = sum_j exp(-|f_i - f_j|^2 / 2) x_j without its N^2 terms. Points in d
 whose coordinates add to 0, which the lattice cuts into simplices; each point hands its value to the d + 1 corners around it
 (splat), corners are blurred with [1/2, 1, 1/2] along d + 1 axes, and each point reads from its corners (slice).
 
-The points of a corner are listed, so splat is a gather as blur and slice are: each sum is taken by one thread in a fixed order,
-and runs are equal to the bit, whatever the threads. These are Python's own, as the loops release the interpreter; they sleep
-where OpenMP's would spin.
+The points are cut into parts, by their number alone, and each part numbers its corners anew: one thread at a time adds up a
+part's values there, and a corner of the lattice gathers what the parts have. So each sum is taken in a fixed order, and runs are
+equal to the bit, whatever the threads. These are Python's own, as the loops release the interpreter; they sleep where OpenMP's
+would spin.
 
 Limits: the filter is approximate, and keeps 0.9 (d = 2) to 0.5 (d = 5) of the Gaussian's mass on pictures; normalise where the
 weight matters. A point is its own neighbour. The axes are blurred one after the other, so the filter is not quite symmetric.
@@ -19,20 +20,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from itertools import accumulate
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
 
 from intarsia.core import Array, SettingsError
 
-__all__ = ["Lattice", "Normalization", "in_blocks", "permutohedral"]
+__all__ = ["Lattice", "Normalization", "in_blocks", "in_parts", "part_bounds", "permutohedral"]
 
 Normalization = Literal["symmetric", "before", "after", "none"]
 
 BLOCK = 8192  # points or corners that a thread takes at a time
+MOST_PARTS, SMALL_PART = 8, 16384  # more threads than parts find no work in splat; a small part is not worth a thread
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring keys land far apart
 
 
@@ -40,11 +43,19 @@ def in_blocks(task: Callable[[int, int], object], size: int, pool: Executor | No
     """Call `task(start, stop)` for consecutive blocks of 0..size, in the threads of a pool or one after the other."""
     starts = range(0, size, block)
     stops = [min(start + block, size) for start in starts]
-    if pool is None or len(starts) < 2:
-        for start, stop in zip(starts, stops, strict=True):
-            task(start, stop)
-    else:
-        list(pool.map(task, starts, stops))
+    list(map(task, starts, stops) if pool is None or len(starts) < 2 else pool.map(task, starts, stops))
+
+
+def in_parts(task: Callable[[int], object], size: int, pool: Executor | None) -> list[Any]:
+    """The results of `task(part)` for each part of so many points, in the threads of a pool or one after the other."""
+    parts = range(len(part_bounds(size)) - 1)
+    return list(map(task, parts) if pool is None or len(parts) < 2 else pool.map(task, parts))
+
+
+def part_bounds(size: int) -> list[int]:
+    """Where the parts of so many points begin, and where the last one ends."""
+    count = min(max(size // SMALL_PART, 1), MOST_PARTS)
+    return [size * part // count for part in range(count + 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +63,12 @@ class Lattice:
     """The filter of N points in d dimensions by M corners, as a linear map K of N values.
 
     Args:
-        corners: (N, d + 1) int32, the corners around each point.
+        corners: (N, d + 1) int32, the corners around each point, in the numbering of its part.
         shares: (N, d + 1) float32, barycentric: what of the point belongs to each, adding to 1.
+        members: (S,) int32, the corners of one part after the other, in the numbering of the lattice.
+        starts: where in `members` each part begins, and where the last one ends.
         first: (M + 1,) int64, where each corner's entries begin.
-        entries: (N (d + 1),) int32, positions in the flat `corners`, by corner.
+        entries: (S,) int32, positions in `members`, by corner of the lattice.
         neighbours: (d + 1, M, 2) int32, the corners before and after along each axis; M stands for none.
         before: (N,) float32, what values are multiplied with before the filter.
         after: (N,) float32, and after it.
@@ -63,6 +76,8 @@ class Lattice:
 
     corners: Array
     shares: Array
+    members: Array
+    starts: list[int]
     first: Array
     entries: Array
     neighbours: Array
@@ -73,28 +88,47 @@ class Lattice:
         return len(self.first) - 1
 
     def filter(self, values: Array, *, transpose: bool = False, pool: Executor | None = None) -> Array:
-        """K applied to values (N, C) float32, or its transpose (for gradients); returns the same shape."""
-        out = np.zeros_like(values)
-        blurred = self.blur(values, transpose=transpose, pool=pool)
-        in_blocks(lambda a, b: self.slice(blurred, out[a:b], a, transpose=transpose), len(values), pool)
+        """K applied to values (N, C) of float32 or float64, or its transpose (for gradients); returns the same."""
+        bounds, out = part_bounds(len(values)), np.zeros_like(values)
+        sums = np.zeros((len(self.members), values.shape[1]), values.dtype)
+
+        def splat(part: int) -> None:
+            a, b = bounds[part], bounds[part + 1]
+            self.splat(values[a:b], sums, part, a, transpose=transpose)
+
+        def read(part: int) -> None:
+            a, b = bounds[part], bounds[part + 1]
+            self.slice(blurred, out[a:b], part, a, transpose=transpose)
+
+        in_parts(splat, len(values), pool)
+        blurred = self.blur(sums, transpose=transpose, pool=pool)
+        in_parts(read, len(values), pool)
         return out
 
-    def blur(self, values: Array, *, transpose: bool = False, pool: Executor | None = None) -> Array:
-        """Splat values (N, C) float32 and blur them: (M + 1, C), of which the last row is 0."""
+    def splat(self, values: Array, sums: Array, part: int, start: int, *, transpose: bool = False) -> None:
+        """Add values (n, C) of the points of a part from `start` on to the sums (S, C) of the parts' corners."""
+        stop = start + len(values)
+        scale = (self.after if transpose else self.before)[start:stop]
+        of_part = sums[self.starts[part] : self.starts[part + 1]]
+        _splat(values, self.corners[start:stop], self.shares[start:stop], scale, of_part)
+
+    def blur(self, sums: Array, *, transpose: bool = False, pool: Executor | None = None) -> Array:
+        """The sums (S, C) of all parts, gathered and blurred: (M + 1, C), of which the last row is 0."""
         size = len(self)
-        scale = self.after if transpose else self.before
-        here, there = (np.zeros((size + 1, values.shape[1]), np.float32) for _ in range(2))
-        in_blocks(partial(_splat, values, self.shares, scale, self.first, self.entries, here), size, pool)
+        here, there = (np.empty((size + 1, sums.shape[1]), sums.dtype) for _ in range(2))
+        here[size] = there[size] = 0
+        in_blocks(partial(_gather, sums, self.first, self.entries, here), size, pool)
         for axis in self.neighbours[::-1] if transpose else self.neighbours:
             in_blocks(partial(_blur, here, axis, there), size, pool)
             here, there = there, here
         return here
 
-    def slice(self, blurred: Array, out: Array, start: int, *, factor: float = 1.0, transpose: bool = False) -> None:
-        """Add `factor` times the filtered values of the points from `start` on to out (n, C)."""
+    def slice(self, blurred: Array, out: Array, part: int, start: int, *, factor: float = 1, transpose: bool = False) -> None:
+        """Add `factor` times the filtered values of the points of a part from `start` on to out (n, C)."""
         stop = start + len(out)
-        scale = self.before if transpose else self.after
-        _slice(blurred, self.corners[start:stop], self.shares[start:stop], scale[start:stop], float(factor), out)
+        scale = (self.before if transpose else self.after)[start:stop]
+        members = self.members[self.starts[part] : self.starts[part + 1]]
+        _slice(blurred, members, self.corners[start:stop], self.shares[start:stop], scale, float(factor), out)
 
 
 def permutohedral(features: Array, normalization: Normalization = "symmetric", *, pool: Executor | None = None) -> Lattice:
@@ -112,18 +146,29 @@ def permutohedral(features: Array, normalization: Normalization = "symmetric", *
         SettingsError: features of another shape, not finite, or so wide that a corner has no 62-bit name.
     """
     features = np.ascontiguousarray(features, np.float32)
-    if features.ndim != 2 or 0 in features.shape or not np.isfinite(features).all():
+    if features.ndim != 2 or 0 in features.shape:
         raise SettingsError(f"The features of a lattice have shape {features.shape}; (N, d) finite numbers are expected.")
-    lift = _lift(features.shape[1])
-    base, strides = _names(features, lift)
-    corners, shares, names, slots = _enclose(features, lift, base, strides, pool)
-    first, entries = _list_entries(corners.ravel(), len(names))
+    bounds, lift = part_bounds(len(features)), _lift(features.shape[1])
+    ranges = np.array(in_parts(lambda part: _range(features[bounds[part] : bounds[part + 1]]), len(features), pool))
+    base, strides = _names(ranges[:, 0].min(0), ranges[:, 1].max(0), lift)
+    steps = _steps(features.shape[1]) @ strides
+    shape = (len(features), len(lift))
+    corners, shares = np.empty(shape, np.int32), np.empty(shape, np.float32)
+
+    def enclose(part: int) -> Array:
+        a, b = bounds[part], bounds[part + 1]
+        return _enclose(features[a:b], lift, base, strides, steps, corners[a:b], shares[a:b])
+
+    found: list[Array] = in_parts(enclose, len(features), pool)
+    members, names, slots = _number(np.concatenate(found))
+    first, entries = _list_entries(members, len(names))
     neighbours = np.empty((len(lift), len(names), 2), np.int32)
-    for axis, step in enumerate(_steps(features.shape[1]) @ strides):
+    for axis, step in enumerate(steps):
         in_blocks(partial(_look_up, names, slots, step, neighbours[axis]), len(names), pool)
     ones = np.ones(len(features), np.float32)
     alpha = np.float32(1 / (1 + 2.0 ** -features.shape[1]))  # undoes the gain of the blur, as in the authors' code
-    lattice = Lattice(corners, shares, first, entries, neighbours, ones, ones * alpha)
+    starts = [0, *accumulate(len(names) for names in found)]
+    lattice = Lattice(corners, shares, members, starts, first, entries, neighbours, ones, ones * alpha)
     if normalization == "none":
         return lattice
     share = alpha / lattice.filter(ones[:, None], pool=pool)[:, 0]
@@ -133,7 +178,8 @@ def permutohedral(features: Array, normalization: Normalization = "symmetric", *
         "before": (share, ones),
         "after": (ones, share),
     }
-    return Lattice(corners, shares, first, entries, neighbours, *scales[normalization])
+    before, after = scales[normalization]
+    return replace(lattice, before=before, after=after)
 
 
 def _lift(d: int) -> Array:
@@ -143,16 +189,17 @@ def _lift(d: int) -> Array:
     return np.asarray(lift * np.sqrt(2 / 3) * (d + 1) / np.sqrt(np.arange(1, d + 1) * np.arange(2, d + 2)))
 
 
-def _names(features: Array, lift: Array) -> tuple[Array, Array]:
-    """Base and stride of the d numbers that make up a corner's name.
+def _names(low: Array, high: Array, lift: Array) -> tuple[Array, Array]:
+    """Base and stride of the d numbers that make up a corner's name, for features between `low` and `high`.
 
     All coordinates of a corner are congruent modulo d + 1, so c_0 and (c_k - c_0) / (d + 1), k = 1 .. d - 1, are whole and tell
     it from the others (the last coordinate follows from their sum). In a mixed radix wide enough for neighbours beyond the
     border, a step along an axis is the same difference of names everywhere.
     """
-    d = features.shape[1]
+    if not np.isfinite(high - low).all():
+        raise SettingsError("The features of a lattice are not all finite numbers.")
+    d = len(low)
     rows = np.concatenate([lift[:1], (lift[1:d] - lift[0]) / (d + 1)])
-    low, high = features.min(0).astype(np.float64), features.max(0).astype(np.float64)
     rim = np.array([4 * (d + 1)] + [4] * (d - 1))  # a corner lies less than d + 1 from its point in any coordinate
     base = np.floor(np.minimum(rows * low, rows * high).sum(1)) - rim
     spans = np.ceil(np.maximum(rows * low, rows * high).sum(1)) + rim - base + 1
@@ -173,70 +220,84 @@ def _steps(d: int) -> Array:
     return steps
 
 
-def _enclose(
-    features: Array, lift: Array, base: Array, strides: Array, pool: Executor | None
-) -> tuple[Array, Array, Array, Array]:
-    """Corners and shares of each point, the M names of corners in order of first occurrence, and the table that finds them."""
-    shape = (len(features), len(lift))
-    corners, shares = np.empty(shape, np.int32), np.empty(shape, np.float32)
-    rows = 4 * BLOCK
-    found = np.empty((min(rows, shape[0]), shape[1]), np.int64)
-    names, slots, count = np.empty(0, np.int64), np.empty(0, np.int32), 0
-    for start in range(0, shape[0], rows):
-        stop = min(start + rows, shape[0])
-        part = found[: stop - start]
-        in_blocks(partial(_simplex, features[start:stop], lift, base, strides, shares[start:stop], part), len(part), pool)
-        room = 1 << int(2 * (count + part.size) - 1).bit_length()  # at least twice as many as there may be
-        if room > len(slots):
-            names = np.concatenate([names[:count], np.empty(room // 2 - count, np.int64)])
-            slots = _table(names, count, room)
-        count = _number(part, names, slots, count, corners[start:stop])
-    return corners, shares, names[:count].copy(), slots
+@njit(cache=True, nogil=True)
+def _range(features: Array) -> Array:
+    """(2, d) float64: lowest and highest of each feature, NaN where one is not finite."""
+    found = np.empty((2, features.shape[1]))
+    found[0], found[1] = np.inf, -np.inf
+    for point in features:
+        for k in range(len(point)):
+            found[0, k] = min(found[0, k], point[k])
+            found[1, k] = max(found[1, k], point[k])
+            if not np.isfinite(point[k]):
+                found[:] = np.nan
+                return found
+    return found
 
 
 @njit(cache=True, nogil=True)
-def _simplex(
-    features: Array, lift: Array, base: Array, strides: Array, shares: Array, names: Array, start: int, stop: int
-) -> None:
-    """Names of the d + 1 corners of the simplex around each point, and the point's barycentric coordinates."""
-    d = features.shape[1]
-    point, origin, rank, share = np.empty(d + 1), np.empty(d + 1), np.empty(d + 1, np.int64), np.empty(d + 2)
-    for n in range(start, stop):
-        total = 0.0
-        for i in range(d + 1):
-            point[i] = 0.0
-            for k in range(d):
-                point[i] += lift[i, k] * features[n, k]
-            origin[i] = np.floor(point[i] / (d + 1) + 0.5)
-            total += origin[i]
-            origin[i] *= d + 1
-        rank[:] = int(total)  # 0 where the rounded point lies on the hyperplane; else the last ranks move on by d + 1
-        for i in range(d + 1):
-            for k in range(i + 1, d + 1):
-                if point[i] - origin[i] < point[k] - origin[k]:
-                    rank[i] += 1
-                else:
-                    rank[k] += 1
-        share[:] = 0.0
-        for i in range(d + 1):
-            if rank[i] > d:
-                rank[i] -= d + 1
-                origin[i] -= d + 1
-            elif rank[i] < 0:
-                rank[i] += d + 1
-                origin[i] += d + 1
-            rest = (point[i] - origin[i]) / (d + 1)
-            share[d - rank[i]] += rest
-            share[d + 1 - rank[i]] -= rest
-        share[0] += 1.0 + share[d + 1]
-        for r in range(d + 1):  # corner r: r more where the rank is at most d - r, d + 1 - r less where it is above
-            first = origin[0] + r - (d + 1 if rank[0] > d - r else 0)
-            name = (int(first) - base[0]) * strides[0]
-            for k in range(1, d):
-                at = origin[k] + r - (d + 1 if rank[k] > d - r else 0)
-                name += (int(np.round((at - first) / (d + 1))) - base[k]) * strides[k]
-            names[n, r] = name
-            shares[n, r] = share[r]
+def _enclose(features: Array, lift: Array, base: Array, strides: Array, steps: Array, corners: Array, shares: Array) -> Array:
+    """Corners and shares of the points of a part; returns the names of its corners, in order of first occurrence."""
+    width = len(lift)
+    point, origin, rank = np.empty(width), np.empty(width), np.empty(width, np.int64)
+    share, found, known = np.empty(width + 1), np.empty(width, np.int64), np.empty(width, np.int64)
+    names, count = np.empty(1024, np.int64), 0
+    slots = _table(names, 0)
+    for n in range(len(features)):
+        _simplex(features[n], lift, point, origin, rank, share)
+        name = (np.int64(origin[0]) * width - base[0]) * strides[0]
+        for k in range(1, width - 1):
+            name += (np.int64(origin[k] - origin[0]) - base[k]) * strides[k]
+        for k in range(width):
+            found[width - 1 - rank[k]] = steps[k]
+        if count + width > len(names):
+            names = np.concatenate((names, names))
+            slots = _table(names, count)
+        for r in range(width):
+            step, shares[n, r] = found[r], share[r]
+            if n and name == known[r]:  # pixels in a row mostly share their simplex
+                corners[n, r] = corners[n - 1, r]
+            else:
+                known[r] = name
+                at = _slot(name, names, slots)
+                if slots[at] < 0:
+                    names[count], slots[at] = name, count
+                    count += 1
+                corners[n, r] = slots[at]
+            name -= step
+    return names[:count].copy()
+
+
+@njit(inline="always")
+def _simplex(feature: Array, lift: Array, point: Array, origin: Array, rank: Array, share: Array) -> None:
+    """The simplex around a point: `origin` times d + 1 is its corner of remainder 0, and `share` the barycentric coordinates.
+
+    From corner r to r + 1 leads the step against the axis of rank d - r.
+    """
+    d = len(feature)
+    total = 0.0
+    for i in range(d + 1):
+        point[i] = 0.0
+        for k in range(d):
+            point[i] += lift[i, k] * feature[k]
+        origin[i] = np.floor(point[i] / (d + 1) + 0.5)
+        total += origin[i]
+        point[i] -= origin[i] * (d + 1)
+    rank[:] = np.int64(total)  # 0 where the rounded point lies on the hyperplane; else the last ranks move on by d + 1
+    for i in range(d + 1):
+        for k in range(i + 1, d + 1):
+            less = np.int64(point[i] < point[k])
+            rank[i] += less
+            rank[k] += 1 - less
+    share[:] = 0.0
+    for i in range(d + 1):
+        turns = np.int64(rank[i] < 0) - np.int64(rank[i] > d)
+        rank[i] += turns * (d + 1)
+        origin[i] += turns
+        rest = point[i] / (d + 1) - turns
+        share[d - rank[i]] += rest
+        share[d + 1 - rank[i]] -= rest
+    share[0] += 1.0 + share[d + 1]
 
 
 @njit(cache=True, nogil=True)
@@ -249,7 +310,11 @@ def _slot(name: int, names: Array, slots: Array) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _table(names: Array, count: int, room: int) -> Array:
+def _table(names: Array, count: int) -> Array:
+    """The table of the first `count` names, with room for twice as many as `names` holds."""
+    room = 2
+    while room < 2 * len(names):
+        room *= 2
     slots = np.full(room, -1, np.int32)
     for number in range(count):
         slots[_slot(names[number], names, slots)] = number
@@ -257,33 +322,30 @@ def _table(names: Array, count: int, room: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def _number(found: Array, names: Array, slots: Array, count: int, corners: Array) -> int:
-    """Number the names that were found, known ones as before; how many there are now."""
-    for i in range(found.shape[0]):
-        for r in range(found.shape[1]):
-            if i and found[i, r] == found[i - 1, r]:  # pixels in a row mostly share their simplex
-                corners[i, r] = corners[i - 1, r]
-                continue
-            at = _slot(found[i, r], names, slots)
-            if slots[at] < 0:
-                names[count] = found[i, r]
-                slots[at] = count
-                count += 1
-            corners[i, r] = slots[at]
-    return count
+def _number(found: Array) -> tuple[Array, Array, Array]:
+    """Number of each name, the names in order of first occurrence, and the table that finds them."""
+    names, numbers, count = np.empty_like(found), np.empty(len(found), np.int32), 0
+    slots = _table(names, 0)
+    for i in range(len(found)):
+        at = _slot(found[i], names, slots)
+        if slots[at] < 0:
+            names[count], slots[at] = found[i], count
+            count += 1
+        numbers[i] = slots[at]
+    return numbers, names[:count].copy(), slots
 
 
 @njit(cache=True, nogil=True)
-def _list_entries(corners: Array, count: int) -> tuple[Array, Array]:
-    """Positions in `corners` sorted by corner, in their order within one, and where each corner's begin: a counting sort."""
+def _list_entries(members: Array, count: int) -> tuple[Array, Array]:
+    """Positions in `members` sorted by corner, in their order within one, and where each corner's begin: a counting sort."""
     first = np.zeros(count + 1, np.int64)
-    for corner in corners:
+    for corner in members:
         first[corner + 1] += 1
     for corner in range(count):
         first[corner + 1] += first[corner]
-    entries = np.empty(len(corners), np.int32)
+    entries = np.empty(len(members), np.int32)
     free = first.copy()
-    for position, corner in enumerate(corners):
+    for position, corner in enumerate(members):
         entries[free[corner]] = position
         free[corner] += 1
     return first, entries
@@ -298,16 +360,25 @@ def _look_up(names: Array, slots: Array, step: int, out: Array, start: int, stop
 
 
 @njit(cache=True, nogil=True)
-def _splat(values: Array, shares: Array, scale: Array, first: Array, entries: Array, out: Array, start: int, stop: int) -> None:
-    flat = shares.ravel()
-    width = shares.shape[1]
-    for m in range(start, stop):
-        target = out[m]
-        for e in range(first[m], first[m + 1]):
-            point = entries[e] // width
-            weight, source = flat[entries[e]] * scale[point], values[point]
-            for c in range(len(target)):
+def _splat(values: Array, corners: Array, shares: Array, scale: Array, sums: Array) -> None:
+    for n in range(len(values)):
+        source = values[n]
+        for r in range(corners.shape[1]):
+            weight, target = shares[n, r] * scale[n], sums[corners[n, r]]
+            for c in range(len(source)):
                 target[c] += weight * source[c]
+
+
+@njit(cache=True, nogil=True)
+def _gather(sums: Array, first: Array, entries: Array, out: Array, start: int, stop: int) -> None:
+    for m in range(start, stop):
+        target, part = out[m], sums[entries[first[m]]]
+        for c in range(len(target)):
+            target[c] = part[c]
+        for e in range(first[m] + 1, first[m + 1]):
+            part = sums[entries[e]]
+            for c in range(len(target)):
+                target[c] += part[c]
 
 
 @njit(cache=True, nogil=True)
@@ -320,10 +391,10 @@ def _blur(source: Array, neighbours: Array, out: Array, start: int, stop: int) -
 
 
 @njit(cache=True, nogil=True)
-def _slice(blurred: Array, corners: Array, shares: Array, scale: Array, factor: float, out: Array) -> None:
+def _slice(blurred: Array, members: Array, corners: Array, shares: Array, scale: Array, factor: float, out: Array) -> None:
     for n in range(len(out)):
         target = out[n]
         for r in range(corners.shape[1]):
-            weight, source = shares[n, r] * scale[n] * np.float32(factor), blurred[corners[n, r]]
+            weight, source = shares[n, r] * scale[n] * np.float32(factor), blurred[members[corners[n, r]]]
             for c in range(len(target)):
                 target[c] += weight * source[c]
