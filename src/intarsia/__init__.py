@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
     from intarsia.workflow.import_weights import import_weights
+    from intarsia.workflow.merge import merge
     from intarsia.workflow.models import list_models
     from intarsia.workflow.predict import predict
     from intarsia.workflow.report import report
@@ -47,6 +48,7 @@ __all__ = [
     "import_weights",
     "list_models",
     "load",
+    "merge",
     "open_dataset",
     "predict",
     "report",
@@ -64,6 +66,7 @@ _HOMES = {
     "import_weights": "intarsia.workflow.import_weights",
     "list_models": "intarsia.workflow.models",
     "load": "intarsia.inference",
+    "merge": "intarsia.workflow.merge",
     "open_dataset": "intarsia.data.datasets",
     "predict": "intarsia.workflow.predict",
     "report": "intarsia.workflow.report",

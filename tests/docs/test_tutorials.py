@@ -16,7 +16,7 @@ from intarsia.cli import app as app_module
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 STORY = ("check", "train", "evaluate", "tune-crf", "predict", "report")
 """Pages that read as one story over one folder."""
-ALONE = ("demo", "models", "doctor", "score", "import")
+ALONE = ("demo", "models", "doctor", "score", "merge", "import")
 LONGEST_PAGE = 30
 MARGIN = 0.05
 """A score may fall short of the promised one by so much: another processor rounds differently."""
@@ -118,6 +118,13 @@ def test_models(folder):
 def test_score(folder):
     printed = run_page("score")
     assert float(re.search(r"^ *miou +([\d.]+)", printed, re.MULTILINE)[1]) == pytest.approx(promised("score"), abs=0.01)
+
+
+def test_merge(folder):
+    printed = run_page("merge")
+    assert float(re.search(r"^ *pq +([\d.]+)", printed, re.MULTILINE)[1]) == 1
+    for name in ("merged/masks/3.json", "merged/overlays/3.jpg", "again/objects.csv"):
+        assert (folder / name).stat().st_size > 0, name
 
 
 def test_import(folder):

@@ -13,6 +13,7 @@ from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
 from intarsia.cli.import_ import import_
+from intarsia.cli.merge import merge
 from intarsia.cli.models import models
 from intarsia.cli.predict import predict
 from intarsia.cli.report import report
@@ -34,6 +35,7 @@ Intarsia segments images. What to do first:
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
   intarsia tune-crf FILE FOLDER          settings of a CRF that sharpens the masks of a model: predict ... --refine-file crf.toml
   intarsia score MASKS TRUTH             scores of masks that any tool made
+  intarsia merge OBJECTS MASKS --out DIR objects and maps of classes into panoptic maps, from models or files
   intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
   intarsia models                        the networks there are
   intarsia import WEIGHTS --from LIBRARY:NETWORK --out FILE
@@ -51,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, train, evaluate, predict, report, score, models, demo, doctor):
+for command in (check, train, evaluate, predict, report, score, merge, models, demo, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.command("tune-crf")(tune_crf)

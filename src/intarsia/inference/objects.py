@@ -167,7 +167,7 @@ def _check_semantic(card: ModelCard, semantic: Predictor | None) -> None:
     if is_told and semantic is None:
         raise SettingsError(
             f"{card.spec.name} was trained to be told where the classes are. Give a model or a classical method that says it: "
-            "--semantic gaussian_mixture."
+            "--semantic chan_vese."
         )
     if not is_told and semantic is not None:
         raise SettingsError(

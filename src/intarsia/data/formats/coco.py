@@ -33,7 +33,7 @@ class CocoFile:
     """The objects of many images.
 
     Args:
-        classes: the categories, in the order of the file; all are things.
+        classes: the categories, in the order of the file; things, unless the file says otherwise as a panoptic one does.
         instances: file name of each image, to its objects, whose masks are made when asked for.
         image_ids: file name of each image, to its id in the file.
         category_ids: the id of each class in the file.
@@ -89,7 +89,7 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
             images = {int(i["id"]): (str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in content["images"]}
             categories = {int(c["id"]): index for index, c in enumerate(content["categories"])}
             names = [str(c["name"]) for c in content["categories"]]
-            classes = ClassSpace.from_names(names, things=names)
+            classes = ClassSpace.from_names(names, things=[str(c["name"]) for c in content["categories"] if c.get("isthing", 1)])
         else:
             images = {number: (name, truth.sizes_hw[name]) for name, number in truth.image_ids.items()}
             categories, classes = {number: index for index, number in enumerate(truth.category_ids)}, truth.classes
@@ -139,7 +139,11 @@ class CocoWriter:
             self._file.write(f"{comma}{json.dumps({'id': self._count, 'image_id': len(self._images), **entry})}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        categories = [{"id": index, "name": name} for index, name in enumerate(self.classes.names, 1)]
+        all_things = not self.classes.thing_ids
+        categories = [
+            {"id": index, "name": entry.name, "isthing": int(entry.is_thing or all_things)}
+            for index, entry in enumerate(self.classes.classes, 1)
+        ]
         self._file.write(f'], "images": {json.dumps(self._images)}, "categories": {json.dumps(categories)}}}')
         self._file.close()
         self._whole.__exit__(kind, error, traceback)
