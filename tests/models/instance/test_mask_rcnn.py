@@ -16,7 +16,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from intarsia.core import ClassSpace, Instances, SettingsError
 from intarsia.data.targets import make_targets
 from intarsia.encoders import create_encoder
-from intarsia.losses.mask_rcnn import mask_rcnn_loss
+from intarsia.losses.boxes_and_masks import boxes_and_masks_loss
 from intarsia.models import create_model
 from intarsia.models.instance.mask_rcnn import MaskRCNN
 from intarsia.postprocess.paste_masks import decode_paste_masks
@@ -136,7 +136,7 @@ def test_how_regions_are_read(how: dict[str, Any]) -> None:
     pooler = tiny(**how).detector.roi_heads.mask_roi_pool
     assert {name: getattr(pooler, {"roi": "kind"}.get(name, name)) for name in how} == how
     image, targets, _ = scene()
-    terms = mask_rcnn_loss(tiny(**how)(image, targets), targets)
+    terms = boxes_and_masks_loss(tiny(**how)(image, targets), targets)
     assert all(term.isfinite() for term in terms.values())
 
 
@@ -168,7 +168,7 @@ def test_learns_objects_to_the_pixel() -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 70)
     totals = []
     for _ in range(70):
-        loss = sum(mask_rcnn_loss(network(image, targets), targets).values())
+        loss = sum(boxes_and_masks_loss(network(image, targets), targets).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from intarsia.core import ClassSpace, Panoptic, Segment, SegmentationClass
 from intarsia.data.targets import make_targets
-from intarsia.losses.mask_rcnn import mask_rcnn_loss
-from intarsia.losses.panoptic_fpn import panoptic_fpn_loss
+from intarsia.losses.boxes_and_masks import boxes_and_masks_loss
+from intarsia.losses.things_and_stuff import things_and_stuff_loss
 from intarsia.models import create_model
 from intarsia.models.panoptic.panoptic_fpn import PanopticFPN
 from intarsia.postprocess.panoptic_merge import decode_panoptic_merge
@@ -82,7 +82,7 @@ def test_the_trunk_learns_from_both() -> None:
     image, targets, _ = scene()
     for name in ("box", "stuff"):
         network = tiny(merge="concat")
-        panoptic_fpn_loss(network(image, targets), targets)[name].backward()
+        things_and_stuff_loss(network(image, targets), targets)[name].backward()
         assert next(network.encoder.parameters()).grad.abs().sum() > 0
 
 
@@ -94,7 +94,7 @@ def test_learns_a_scene() -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
     totals = []
     for _ in range(100):
-        loss = sum(panoptic_fpn_loss(network(image, targets), targets).values())
+        loss = sum(things_and_stuff_loss(network(image, targets), targets).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -120,9 +120,9 @@ def test_things_alone_are_mask_rcnn() -> None:
     twin.load_state_dict({name: value for name, value in network.state_dict().items() if not name.startswith("semantic.")})
     image, targets, _ = scene()
     torch.manual_seed(3)
-    terms = panoptic_fpn_loss(network(image, targets), targets)
+    terms = things_and_stuff_loss(network(image, targets), targets)
     torch.manual_seed(3)
-    for name, term in mask_rcnn_loss(twin(image, targets), targets).items():
+    for name, term in boxes_and_masks_loss(twin(image, targets), targets).items():
         torch.testing.assert_close(terms[name], term)
 
 

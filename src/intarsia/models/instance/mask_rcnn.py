@@ -46,7 +46,7 @@ FINEST = 4
 class MaskRCNN(nn.Module):
     """Mask R-CNN on any encoder; "c4" on a ResNet.
 
-    In training and with targets its parts are what `losses.mask_rcnn` takes; else they are detections, see `MaskRoIHeads`.
+    In training and with targets its parts are what `losses.boxes_and_masks` takes; else they are detections, see `MaskRoIHeads`.
 
     Args:
         encoder: with "fpn" its features of stride 4 and more are taken.
@@ -78,7 +78,7 @@ class MaskRCNN(nn.Module):
         "regions": 64,
     }
     TARGETS: ClassVar[tuple[str, ...]] = ("objects",)
-    LOSS: ClassVar[str] = "mask_rcnn"
+    LOSS: ClassVar[str] = "boxes_and_masks"
     DECODER: ClassVar[str] = "paste_masks"
 
     def __init__(

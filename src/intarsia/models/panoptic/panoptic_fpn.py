@@ -74,7 +74,7 @@ class PanopticFPN(nn.Module):
         "regions": 64,
     }
     TARGETS: ClassVar[tuple[str, ...]] = ("objects", "stuff")
-    LOSS: ClassVar[str] = "panoptic_fpn"
+    LOSS: ClassVar[str] = "things_and_stuff"
     DECODER: ClassVar[str] = "panoptic_merge"
 
     def __init__(

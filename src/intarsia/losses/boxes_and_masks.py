@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from intarsia.core import Output, SegmentationError
 from intarsia.ops.roi_align import roi_align
 
-__all__ = ["mask_rcnn_loss"]
+__all__ = ["boxes_and_masks_loss"]
 
 OBJECT_LOSS = True
 
 
-def mask_rcnn_loss(
+def boxes_and_masks_loss(
     output: Output,
     targets: Mapping[str, Tensor],
     *,

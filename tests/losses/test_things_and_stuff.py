@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from intarsia.core import Output, SegmentationError
-from intarsia.losses.mask_rcnn import mask_rcnn_loss
-from intarsia.losses.panoptic_fpn import panoptic_fpn_loss
+from intarsia.losses.boxes_and_masks import boxes_and_masks_loss
+from intarsia.losses.things_and_stuff import things_and_stuff_loss
 
 
 def learnt() -> tuple[Output, dict[str, Tensor]]:
@@ -30,11 +30,11 @@ def learnt() -> tuple[Output, dict[str, Tensor]]:
 
 def test_terms_and_weights() -> None:
     output, targets = learnt()
-    things = mask_rcnn_loss(Output(output.parts["class_logits"], parts=output.parts), targets)
-    terms = panoptic_fpn_loss(output, targets)
+    things = boxes_and_masks_loss(Output(output.parts["class_logits"], parts=output.parts), targets)
+    terms = things_and_stuff_loss(output, targets)
     assert terms["stuff"].item() == pytest.approx(0.5 * math.log(3))
     assert {name: terms[name] for name in things} == things
-    weighed = panoptic_fpn_loss(output, targets, things_weight=2.0, stuff_weight=1.0)
+    weighed = things_and_stuff_loss(output, targets, things_weight=2.0, stuff_weight=1.0)
     assert weighed["stuff"].item() == pytest.approx(math.log(3))
     torch.testing.assert_close([weighed[name] for name in things], [2 * term for term in things.values()])
 
@@ -43,11 +43,11 @@ def test_void_does_not_count() -> None:
     output, targets = learnt()
     logits = torch.zeros(1, 3, 4, 4)
     logits[..., 3] = torch.tensor([50.0, -50, 0])[:, None]
-    assert panoptic_fpn_loss(output._replace(logits=logits), targets)["stuff"].item() == pytest.approx(0.5 * math.log(3))
+    assert things_and_stuff_loss(output._replace(logits=logits), targets)["stuff"].item() == pytest.approx(0.5 * math.log(3))
     void = targets | {"stuff": torch.full((1, 4, 4), 255)}
-    assert panoptic_fpn_loss(output, void)["stuff"] == 0
+    assert things_and_stuff_loss(output, void)["stuff"] == 0
 
 
 def test_an_output_of_evaluation_is_refused() -> None:
     with pytest.raises(SegmentationError, match=r"the parts score and lacks .* in training mode"):
-        panoptic_fpn_loss(Output(torch.zeros(1, 3, 4, 4), parts={"score": torch.zeros(0)}), {})
+        things_and_stuff_loss(Output(torch.zeros(1, 3, 4, 4), parts={"score": torch.zeros(0)}), {})

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from intarsia.core import Output, SegmentationError
+from intarsia.losses.boxes_and_masks import boxes_and_masks_loss
 from intarsia.losses.cross_entropy import cross_entropy_loss
-from intarsia.losses.mask_rcnn import mask_rcnn_loss
 
-__all__ = ["panoptic_fpn_loss"]
+__all__ = ["things_and_stuff_loss"]
 
 OBJECT_LOSS = True
 
@@ -18,10 +18,10 @@ VOID = 255
 """In the target `stuff`."""
 
 
-def panoptic_fpn_loss(
+def things_and_stuff_loss(
     output: Output, targets: Mapping[str, Tensor], *, things_weight: float = 1.0, stuff_weight: float = 0.5
 ) -> dict[str, Tensor]:
-    """The five terms of `mask_rcnn_loss` times `things_weight`, and
+    """The five terms of `boxes_and_masks_loss` times `things_weight`, and
 
         stuff = stuff_weight * mean over pixels of the cross-entropy over "any thing" and the S classes of stuff
 
@@ -30,7 +30,7 @@ def panoptic_fpn_loss(
     Source: Kirillov et al., "Panoptic Feature Pyramid Networks", CVPR 2019, section 3.2; weights as for COCO.
 
     Args:
-        output: logits (N, 1 + S, H, W) and the parts that `mask_rcnn_loss` takes, with "class_logits" (R, T + 1).
+        output: logits (N, 1 + S, H, W) and the parts that `boxes_and_masks_loss` takes, with "class_logits" (R, T + 1).
         targets: "objects.masks" (Q, H, W), and "stuff" (N, H, W) of 0 on things, 1..S on stuff, 255 on void.
         things_weight: of the five.
         stuff_weight: of the last.
@@ -44,6 +44,6 @@ def panoptic_fpn_loss(
             f"The output has the parts {', '.join(parts) or 'none'} and lacks the sampled regions to learn from (class_logits "
             "and others). Call the network in training mode with the targets."
         )
-    things = mask_rcnn_loss(Output(parts["class_logits"], parts=parts), targets)
+    things = boxes_and_masks_loss(Output(parts["class_logits"], parts=parts), targets)
     stuff = cross_entropy_loss(output.logits, targets["stuff"], ignore_id=VOID)
     return {name: things_weight * term for name, term in things.items()} | {"stuff": stuff_weight * stuff}

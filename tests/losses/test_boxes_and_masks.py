@@ -9,7 +9,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss, project_masks_
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from intarsia.core import Output, SegmentationError
-from intarsia.losses.mask_rcnn import mask_rcnn_loss
+from intarsia.losses.boxes_and_masks import boxes_and_masks_loss
 
 
 def learnt(dtype: torch.dtype = torch.float32) -> tuple[Output, dict[str, Tensor]]:
@@ -45,7 +45,7 @@ def test_by_hand() -> None:
         "box_deltas": output.parts["box_delta_targets"] + 1 / 3,
         "mask_logits": torch.zeros(4, 7, 7),
     }
-    terms = mask_rcnn_loss(Output(torch.zeros(8, 3), parts=parts), targets)
+    terms = boxes_and_masks_loss(Output(torch.zeros(8, 3), parts=parts), targets)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         {
             "rpn_class": math.log(2),
@@ -60,7 +60,7 @@ def test_by_hand() -> None:
 def test_agrees_with_the_losses_of_torchvision() -> None:
     output, targets = learnt()
     parts = output.parts
-    found = mask_rcnn_loss(output, targets, mask_target="soft")
+    found = boxes_and_masks_loss(output, targets, mask_target="soft")
     deltas, wanted = torch.randn(8, 3, 4), torch.zeros(8, 4)
     positive = torch.where(parts["label"] > 0)[0]
     deltas[positive, parts["label"][positive]], wanted[positive] = parts["box_deltas"], parts["box_delta_targets"]
@@ -95,9 +95,12 @@ def test_masks_are_read_in_their_boxes() -> None:
     parts = output.parts | {"mask_boxes_xyxy": box, "mask_object": torch.tensor([0])}
     sure = torch.full((1, 10, 10), -30.0)
     sure[..., :5] = 30
-    terms = mask_rcnn_loss(output._replace(parts=parts | {"mask_logits": sure}), {"objects.masks": masks})
+    output = output._replace(parts=parts | {"mask_logits": sure})
+    terms = boxes_and_masks_loss(output, {"objects.masks": masks})
     assert terms["mask"].item() < 1e-6  # binary targets are in place to the pixel
-    soft = mask_rcnn_loss(output._replace(parts=parts | {"mask_logits": sure}), {"objects.masks": masks}, mask_target="soft")
+    soft = boxes_and_masks_loss(
+        output._replace(parts=parts | {"mask_logits": sure}), {"objects.masks": masks}, mask_target="soft"
+    )
     assert soft["mask"].item() > 1  # torchvision's lie half a pixel off
 
 
@@ -106,7 +109,7 @@ def test_masks_that_compete(soft: bool) -> None:
     output, targets = learnt()
     logits = torch.randn(4, 3, 7, 7)
     parts = {name: x for name, x in output.parts.items() if name != "mask_logits"} | {"mask_class_logits": logits}
-    found = mask_rcnn_loss(Output(output.logits, parts=parts), targets, mask_target="soft" if soft else "binary")["mask"]
+    found = boxes_and_masks_loss(Output(output.logits, parts=parts), targets, mask_target="soft" if soft else "binary")["mask"]
     log_p = logits.log_softmax(1)
     read = _read(parts, targets, soft)
     expected = [-(read[i] * log_p[i, k] + (1 - read[i]) * log_p[i, 0]) for i, k in enumerate([2, 1, 2, 1])]
@@ -119,7 +122,7 @@ def _read(parts: Any, targets: Any, soft: bool) -> Tensor:
     given = dict(parts) | {"mask_logits": logits}
     del given["mask_class_logits"]
     how = "soft" if soft else "binary"
-    mask_rcnn_loss(Output(torch.zeros(8, 3), parts=given), targets, mask_target=how)["mask"].backward()
+    boxes_and_masks_loss(Output(torch.zeros(8, 3), parts=given), targets, mask_target=how)["mask"].backward()
     return 0.5 - logits.grad * logits.numel()
 
 
@@ -128,19 +131,19 @@ def test_without_anything_positive() -> None:
     empty = {name: torch.zeros(0, 4) for name in ("rpn_deltas", "rpn_delta_targets", "box_deltas", "box_delta_targets")}
     parts = output.parts | empty | {"rpn_label": torch.zeros(10), "label": torch.zeros(8, dtype=torch.int64)}
     parts |= {"mask_logits": torch.zeros(0, 7, 7), "mask_object": torch.zeros(0, dtype=torch.int64)}
-    terms = mask_rcnn_loss(Output(output.logits, parts=parts), {"objects.masks": targets["objects.masks"][:0]})
+    terms = boxes_and_masks_loss(Output(output.logits, parts=parts), {"objects.masks": targets["objects.masks"][:0]})
     assert (terms["rpn_box"], terms["box"], terms["mask"]) == (0, 0, 0)
     assert all(term.isfinite() for term in terms.values())
     nothing = parts | {"rpn_objectness": torch.zeros(0), "rpn_label": torch.zeros(0), "label": torch.zeros(0, dtype=torch.int64)}
-    assert not any(mask_rcnn_loss(Output(torch.zeros(0, 3), parts=nothing), targets).values())
+    assert not any(boxes_and_masks_loss(Output(torch.zeros(0, 3), parts=nothing), targets).values())
 
 
 def test_half_precision_is_widened() -> None:
     output, targets = learnt()
     half = {name: x.bfloat16() if name.endswith(("logits", "deltas", "objectness")) else x for name, x in output.parts.items()}
-    terms = mask_rcnn_loss(Output(output.logits.bfloat16(), parts=half), targets)
+    terms = boxes_and_masks_loss(Output(output.logits.bfloat16(), parts=half), targets)
     assert {term.dtype for term in terms.values()} == {torch.float32}
-    for name, term in mask_rcnn_loss(output, targets).items():
+    for name, term in boxes_and_masks_loss(output, targets).items():
         torch.testing.assert_close(terms[name], term, atol=0.02, rtol=0.02)
 
 
@@ -152,7 +155,7 @@ def test_gradients_point_downhill() -> None:
 
     def total(step: float = 0) -> Tensor:
         moved = {name: x - step * x.grad if step else x for name, x in leaves.items()}
-        return sum(mask_rcnn_loss(Output(moved[""], parts=output.parts | moved), targets).values())
+        return sum(boxes_and_masks_loss(Output(moved[""], parts=output.parts | moved), targets).values())
 
     total().backward()
     promised = sum((x.grad**2).sum() for x in leaves.values()).item()
@@ -162,4 +165,4 @@ def test_gradients_point_downhill() -> None:
 
 def test_an_output_of_evaluation_is_refused() -> None:
     with pytest.raises(SegmentationError, match=r"the parts boxes_xyxy, score, and .* in training mode"):
-        mask_rcnn_loss(Output(torch.zeros(1, 2), parts={"boxes_xyxy": torch.zeros(0), "score": torch.zeros(0)}), {})
+        boxes_and_masks_loss(Output(torch.zeros(1, 2), parts={"boxes_xyxy": torch.zeros(0), "score": torch.zeros(0)}), {})
