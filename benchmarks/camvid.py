@@ -228,7 +228,7 @@ class Bench:
 def parse(network: str) -> tuple[str, dict[str, Any]]:
     """Architecture and options of NAME:KEY=VALUE,..."""
     name, _, rest = network.partition(":")
-    return name, dict(setting(part) for part in rest.split(",") if part)
+    return name, dict(setting(part) for part in re.split(r",(?![^\[]*\])", rest) if part)  # commas in lists aside
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from intarsia.core import ClassSpace, Instances, LabelMap, Sample, SettingsError
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.data.transforms import Augmentation
+from intarsia.training.interrupt import TrainingInterrupted
 from intarsia.training.loaders import EpochSampler, FittedSamples, SegmentationData, TrainingSamples
 
 SPACE = ClassSpace.from_names(["dark", "bright"])
@@ -133,3 +134,13 @@ def test_a_truth_that_is_no_label_map_is_refused():
 
     with pytest.raises(SettingsError, match="train/0 has Instances as truth; semantic networks learn from label maps"):
         FittedSamples(Objects(), ["train/0"], PLAIN)[0]
+
+
+def test_ctrl_c_while_a_sample_is_read_is_no_fault_of_the_sample():
+    class Stopped(Squares):
+        def read(self, key: str) -> Sample:
+            raise TrainingInterrupted("interrupted")
+
+    fitted = FittedSamples(Stopped(), ["train/0", "train/1"], PLAIN)
+    with pytest.raises(TrainingInterrupted):
+        next(iter(SegmentationData(fitted, fitted, Augmentation((16, 16)), batch=2, seed=0).train_dataloader()))

@@ -33,6 +33,7 @@ from intarsia.data.preprocessing import Preprocessing
 from intarsia.data.resampling import Truth, fit_truth
 from intarsia.data.targets import make_targets
 from intarsia.data.transforms import Augmentation
+from intarsia.training.interrupt import TrainingInterrupted
 
 __all__ = ["EpochSampler", "FittedSamples", "SegmentationData", "TrainingSamples", "ValidationSamples", "to_device"]
 
@@ -290,7 +291,7 @@ class _Guarded(TorchDataset[PreparedSample | DataError]):
         try:
             return self.samples[which]
         except Exception as error:
-            if memory_ran_out(error):
+            if memory_ran_out(error) or isinstance(error, TrainingInterrupted):
                 raise
             key = self.samples.fitted.keys[which if isinstance(which, int) else which[1]]
             said = str(error) if isinstance(error, IntarsiaError) else f"{type(error).__name__}: {error}"

@@ -23,8 +23,6 @@ from intarsia.training.semantic import SemanticModule
 
 __all__ = ["MODULES", "InstanceModule", "ObjectLoss", "ObjectModule", "PanopticModule", "own_loss"]
 
-MOST_OBJECTS = 1000
-"""Of an image that are ranked for the AP, ten times as many as COCO takes: nuclei are that many."""
 NOTHING_FOUND = "No object was found in any validation image. Detectors need some epochs before the first; else lower --lr."
 STILL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -114,7 +112,7 @@ class InstanceModule(ObjectModule):
 
     def scores(self) -> tuple[dict[str, float], str | None]:
         evidence = CocoApEvidence.concatenate(self.gathered())
-        found = evidence.score(coco_ap_of_draws(evidence, max_detections=(MOST_OBJECTS,))).values
+        found = evidence.score(coco_ap_of_draws(evidence)).values
         values = {f"val/{name}": float(found[name]) for name in ("ap", "ap_50", "ap_75")}
         values |= {f"val/ap/{self.classes.names[i]}": float(found["ap_of_class"][i]) for i in thing_ids_of(self.classes)}
         empty = not any(image.predicted for image in evidence.images)
