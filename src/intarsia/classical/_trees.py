@@ -188,9 +188,9 @@ def _walk(
                 below += feature[here] >= 0
             waiting = below
         for i in asked:
-            leaf = child[node[i]]
-            for k in range(posterior.shape[1]):
-                sums[start + i, k] += posterior[leaf, k]
+            leaf = np.uint32(child[node[i]])
+            for k in range(np.uint32(posterior.shape[1])):
+                sums[first + i, k] += posterior[leaf, k]
 
 
 @njit(nogil=True, cache=True)
