@@ -100,3 +100,15 @@ def test_proposals_lie_in_the_image_apart_and_as_many_as_asked() -> None:
     assert 7 < len(finer) <= 30
     only = RPN(4, [[12]]).eval()(torch.zeros(1, 3, *SIZE), SIZE, [torch.randn(1, 4, 4, 6)])[0][0]
     assert (box_iou(only, only) - torch.eye(len(only))).max() <= 0.7
+
+
+def test_half_precision_does_not_move_anchors() -> None:
+    torch.manual_seed(0)
+    rpn = RPN(4, [[12]])
+    grown, x = torch.zeros(1, 3, 32, 2048), torch.randn(1, 4, 4, 256)
+    far = objects((1931.0, 3.0, 1943.0, 17.0))
+    wanted = rpn(grown, (32, 2048), [x], [far])[1]["rpn_delta_targets"]
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = rpn(grown, (32, 2048), [x.bfloat16()], [far])[1]
+    assert torch.equal(parts["rpn_delta_targets"], wanted)
+    assert parts["rpn_objectness"].dtype == parts["rpn_deltas"].dtype == torch.float32

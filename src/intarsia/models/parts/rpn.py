@@ -80,7 +80,8 @@ class RPN(RegionProposalNetwork):
         """
         scores, deltas = self.head(maps)
         images = ImageList(grown, [size_hw] * len(grown))
-        anchors = self.anchor_generator(images, maps)
+        shapes = [torch.zeros((), device=x.device).expand(x.shape) for x in maps]  # anchors of half precision are off by pixels
+        anchors = self.anchor_generator(images, shapes)
         counts = [score[0].numel() for score in scores]
         objectness, deltas = (x.float() for x in concat_box_prediction_layers(scores, deltas))
         boxes = self.box_coder.decode(deltas.detach(), anchors).view(len(grown), -1, 4)
