@@ -231,3 +231,19 @@ def test_tensors_with_two_class_axes_are_left_new_when_the_classes_differ(tmp_pa
     line = initialise(spec.build(), spec, ClassSpace.from_names(["person", "sky", "car"]), path)
     assert "; new: " in line
     assert initialise(spec.build(), spec, SPACE, path).endswith("tensors")
+
+
+def test_rows_of_an_instance_network_are_those_of_things(tmp_path):
+    """A tensor with a row for each class of things goes by their names; where touching borders have a row too, it is new."""
+    options = {"width": 2, "depths": (1, 1, 1, 1), "channels": 2}
+    old, new = ClassSpace.from_names(["sky", "car", "cat"], things=["car", "cat"]), ClassSpace.from_names(["ground", "cat"])
+    before = ModelSpec("ternausnet_v2", 2, options=options)
+    path = write_model(
+        tmp_path / "m.safetensors", before.build(), ModelCard(before, old, Preprocessing((0.5,) * 3, (0.2,) * 3), "instance")
+    )
+    after = ModelSpec("ternausnet_v2", 1, options=options)
+    model = after.build()
+    line = initialise(model, after, new, path)
+    assert line.endswith("; new: score.weight, score.bias")
+    same = before.build()
+    assert "new" not in initialise(same, before, ClassSpace.from_names(["void", "car", "cat"]), path)

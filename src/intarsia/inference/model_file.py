@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
-from intarsia.core import ClassSpace, IntarsiaError, ModelFileError, Task
+from intarsia.core import ClassSpace, IntarsiaError, ModelFileError, Task, thing_ids_of
 from intarsia.core.whole_file import written_whole
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.inference.header import FORMAT_VERSION, KEY, read_header
@@ -144,9 +144,10 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
 
     card = read_model_card(path)
     given = _read_weights(path)
-    rows = [(new, card.classes.names.index(name)) for new, name in enumerate(classes.names) if name in card.classes.names]
+    known, wanted = _learnt(card.spec, card.classes), _learnt(spec, classes)
+    rows = [(new, known.index(name)) for new, name in enumerate(wanted) if name in known]
     depends, by_rows = _class_dependent(spec)
-    same_classes = card.classes.names == classes.names
+    same_classes = (known, card.spec.thing_ids) == (wanted, spec.thing_ids)
     loaded, rowwise, left = 0, 0, []
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -154,7 +155,7 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
             if source is not None and source.shape == tensor.shape and (same_classes or name not in depends):
                 tensor.copy_(source)
                 loaded += 1
-            elif source is not None and name in by_rows and source.shape == (len(card.classes), *tensor.shape[1:]) and rows:
+            elif source is not None and name in by_rows and source.shape == (len(known), *tensor.shape[1:]) and rows:
                 for new, old in rows:
                     tensor[new].copy_(source[old])
                 rowwise += 1
@@ -167,8 +168,8 @@ def initialise(model: nn.Module, spec: ModelSpec, classes: ClassSpace, path: str
         )
     line = f"initialised from {Path(path).name}: {loaded + rowwise}/{loaded + rowwise + len(left)} tensors"
     if rowwise:
-        shared = ", ".join(classes.names[new] for new, _ in rows)
-        line += f"; {rowwise} of the head by class name ({len(rows)} of {len(classes)}: {shared})"
+        shared = ", ".join(wanted[new] for new, _ in rows)
+        line += f"; {rowwise} of the head by class name ({len(rows)} of {len(wanted)}: {shared})"
     if left:
         line += f"; new: {', '.join(left[:4])}{' ...' if len(left) > 4 else ''}"
     return line
@@ -184,19 +185,28 @@ def _read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ModelFileError(f"The weights in {path} cannot be read: {error}. The file is damaged; copy it again.") from error
 
 
+def _learnt(spec: ModelSpec, classes: ClassSpace) -> tuple[str, ...]:
+    """Names of the classes that a network tells apart, in the order of its rows."""
+    return tuple(classes.names[i] for i in thing_ids_of(classes)) if spec.task == "instance" else classes.names
+
+
 def _class_dependent(spec: ModelSpec) -> tuple[set[str], set[str]]:
     """Names of the tensors whose shape changes with the number of classes, and of those with just one row for each class.
 
-    Found by building the network for one class more, without memory.
+    Found by building the network for one class more, without memory; a panoptic one for one of things as well as one of stuff.
     """
     import torch
 
-    def shapes(count: int) -> dict[str, tuple[int, ...]]:
+    def shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         with torch.device("meta"):
-            state = replace(spec, num_classes=count).build(encoder_weights="none").state_dict()
+            state = spec.build(encoder_weights="none").state_dict()
         return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
-    few, more = shapes(spec.num_classes), shapes(spec.num_classes + 1)
+    few, one_more = shapes(spec), replace(spec, num_classes=spec.num_classes + 1)
+    more = shapes(one_more)
     depends = {name for name in few if few[name] != more.get(name)}
+    if spec.thing_ids:
+        more_things = shapes(replace(one_more, thing_ids=(*spec.thing_ids, spec.num_classes)))
+        depends |= {name for name in few if few[name] != more_things.get(name)}
     rows = {name for name in depends if (spec.num_classes + 1, *few[name][1:]) == more.get(name)}
     return depends, rows
