@@ -31,7 +31,7 @@ def outline_objects(
         filled: opacity of the colour inside the outline.
     """
     rgb = as_rgb(image).astype(np.float32)
-    picture = np.rint((1 - FADE) * rgb + FADE * rgb.mean(2, keepdims=True)).astype(np.uint8)
+    picture: Array = np.rint((1 - FADE) * rgb + FADE * rgb.mean(2, keepdims=True)).astype(np.uint8)
     picture = picture.repeat(scale, 0).repeat(scale, 1)
     for masks, color in layers:
         for (y, x), crop in masks.crops():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from intarsia.classical import CLASSICAL
@@ -128,8 +129,8 @@ def _objects(path: Path) -> dict[str, Callable[[], Instances]]:
     """Objects by name, read when called."""
     if path.suffix.lower() == ".json":
         file = read_coco(path)
-        return {name_of(Path(name)): lambda name=name: file.instances[name] for name in file.instances}
-    return {name: lambda file=file: _read_objects(file) for name, file in files_by_name(path).items()}
+        return {name_of(Path(name)): partial(file.instances.__getitem__, name) for name in file.instances}
+    return {name: partial(_read_objects, masks) for name, masks in files_by_name(path).items()}
 
 
 def _read_objects(path: Path) -> Instances:

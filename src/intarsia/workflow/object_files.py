@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class ObjectFiles:
     def __init__(self, out: Path) -> None:
         self._out, self._open = out, ExitStack()
         self._coco: CocoWriter | None = None
-        self._table: csv.Writer | None = None
+        self._write_row: Callable[[Iterable[Any]], Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -86,13 +87,13 @@ class ObjectFiles:
         """Tell of the objects of one image, whose results are called `name`."""
         if not isinstance(segmentation, Instances | Panoptic):
             return
-        if self._table is None:
+        if self._write_row is None:
             self._out.mkdir(parents=True, exist_ok=True)
             partial = self._open.enter_context(written_whole(self._out / OBJECTS))
-            self._table = csv.writer(self._open.enter_context(partial.open("w", newline="", encoding="utf-8")))
-            self._table.writerow(["image", "object", "class", "score", "area", "x0", "y0", "x1", "y1"])
+            self._write_row = csv.writer(self._open.enter_context(partial.open("w", newline="", encoding="utf-8"))).writerow
+            self._write_row(["image", "object", "class", "score", "area", "x0", "y0", "x1", "y1"])
         for row in describe_objects(segmentation):
-            self._table.writerow([image, *row[:2], f"{row.score:.4f}", *row[3:]])
+            self._write_row([image, *row[:2], f"{row.score:.4f}", *row[3:]])
         if isinstance(segmentation, Instances):
             if self._coco is None:
                 self._coco = self._open.enter_context(CocoWriter(self._out / COCO, segmentation.classes))

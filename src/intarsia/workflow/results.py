@@ -105,8 +105,8 @@ def write_page(
     outcome = results.outcome
     examples = []
     if predictor is not None and dataset is not None:
-        refused = isinstance(outcome, ScoreRefused)
-        keys = list(dataset.splits.get(outcome.split, ()))[:WORST] if refused else keys_to_show(outcome)
+        unscored = list(dataset.splits.get(outcome.split, ()))[:WORST]
+        keys = unscored if isinstance(outcome, ScoreRefused) else keys_to_show(outcome)
         samples = map(dataset.read, keys)
         examples = [(sample.key, sample.image, sample.truth, predict_sample(predictor, sample)) for sample in samples]
     return write_report(
