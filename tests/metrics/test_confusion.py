@@ -109,6 +109,22 @@ def test_any_dtype_and_any_strides_count_alike(dtype: type, view: tuple[slice, s
     assert evidence.ignored[0] == ignored
 
 
+@pytest.mark.parametrize("dtypes", [(np.uint8, np.uint8), (np.uint8, np.uint16)])
+def test_noise_beside_smooth_parts_and_long_maps(monkeypatch: pytest.MonkeyPatch, dtypes: tuple[type, type]) -> None:
+    """Runs of one pixel, of a few and of thousands in one map, so that each way of counting takes over from the other."""
+    rng = np.random.default_rng(5)
+    stretches = [rng.integers(0, 19, n).repeat(r) for n, r in ((9000, 1), (600, 9), (3, 3000), (4100, 1), (40, 70), (777, 2))]
+    truth, prediction = (np.concatenate(stretches)[: 161 * 167].reshape(161, 167).astype(dtype) for dtype in dtypes)
+    prediction[rng.random(truth.shape) < 0.02] = 3
+    truth[50:60] = prediction[100:103, 20:90] = 255
+    monkeypatch.setattr(_count, "STRIP", 1000)
+    for view in (np.s_[:, :], np.s_[::-1, 1:], np.s_[:1, :63], np.s_[:1, :64], np.s_[:1, :65]):
+        counts, ignored = slow_count(truth[view], prediction[view], 19)
+        evidence = observe_confusion(LabelMap(prediction[view], space(19)), LabelMap(truth[view], space(19)), "image")
+        assert np.array_equal(evidence.counts[0], counts)
+        assert evidence.ignored[0] == ignored
+
+
 def test_read_only_and_unaligned_maps() -> None:
     truth, prediction = random_maps((16, 24), 5)
     counts, _ = slow_count(truth, prediction, 5)
@@ -124,7 +140,7 @@ def test_read_only_and_unaligned_maps() -> None:
 def test_threads_count_as_one_does(monkeypatch: pytest.MonkeyPatch, dtype: type) -> None:
     truth, prediction = (m.astype(dtype) for m in random_maps((33, 41), 19, blob=3))
     alone = _count.count_pairs(truth, prediction, 19, 255, 255)
-    monkeypatch.setattr(_count, "PIXELS_PER_THREAD", 100)
+    monkeypatch.setattr(_count, "PIXELS_PER_PIECE", 100)
     monkeypatch.setattr(_count, "THREADS", 3)
     assert np.array_equal(_count.count_pairs(truth, prediction, 19, 255, 255), alone)
 

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from functools import partial
 from threading import Event
 
@@ -179,12 +180,29 @@ def test_maps_of_any_dtype_and_strides_are_read_in_place():
     np.testing.assert_allclose(observe_panoptic_quality(*turned, "a").pooled, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtypes", [(np.int32, np.int32), (np.int64, np.uint16)])
+def test_pairs_of_big_ids_with_and_without_runs(dtypes: tuple[type, type]) -> None:
+    """Ids up to 2^40 where the dtype holds them; runs of one pixel and of many; equal to a dictionary of pairs."""
+    rng = np.random.default_rng(4)
+    sides = []
+    for dtype in dtypes:
+        listed = rng.choice(min(2**40, np.iinfo(dtype).max), 200, replace=False).astype(dtype)
+        lengths = np.concatenate([np.ones(3000, np.int64), rng.integers(1, 300, 100), np.full(2500, 2)])
+        ids = rng.choice(listed, len(lengths)).repeat(lengths)[: 61 * 331].reshape(61, 331)
+        sides.append((ids, listed[:150].astype(np.int64)))  # 50 of them are not asked for
+    for view in (np.s_[:, :], np.s_[::-1, ::2], np.s_[5:9, 3:300]):
+        (truth, rows), (prediction, columns) = ((ids[view], listed) for ids, listed in sides)
+        expected = Counter(zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True))
+        found = _count_segments.count_segments(truth, prediction, rows, columns)
+        assert found.tolist() == [[expected[t, p] for p in columns.tolist()] for t in rows.tolist()]
+
+
 def test_a_large_map_is_counted_in_pieces_whether_or_not_a_core_is_free(monkeypatch):
     rng = np.random.default_rng(3)
     truth = blocks(rng, 40)
     prediction = shaken(rng, truth)
     expected = observe_panoptic_quality(prediction, truth, "a").pooled
-    monkeypatch.setattr(_count_segments, "THREADS", 3)
+    monkeypatch.setattr(_count, "THREADS", 3)
     monkeypatch.setattr(_count_segments, "PIXELS_PER_PIECE", 64)
     np.testing.assert_allclose(observe_panoptic_quality(prediction, truth, "a").pooled, expected, rtol=0, atol=1e-12)
     done, held = [], Event()

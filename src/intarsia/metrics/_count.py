@@ -1,8 +1,7 @@
 """The kernels that count pairs of ids. Importing this file imports numba; they compile on first use and are kept on disk.
 
-Adding to a bin that was written a moment ago waits for that write, and label maps are the worst case, since neighbours are mostly
-equal. So sixteen pixels at a time are compared with the first of them, and equal ones are added at once; others go in turn to
-four tables.
+A run of equal pairs is counted at once. Where there are no runs, as in noise, each pixel is: adding to a bin that was written a
+moment ago waits for that write, so neighbours go to four tables in turn.
 """
 
 from __future__ import annotations
@@ -17,20 +16,21 @@ import numpy as np
 from numba import config, njit
 
 from intarsia.core import Array
+from intarsia.metrics._runs import LANES, TILE, eight_bytes, list_runs
 
-__all__ = ["THREADS", "count_pairs", "cuts", "in_threads"]
+__all__ = ["THREADS", "count_pairs", "in_pieces", "in_threads", "pieces"]
 
 THREADS: int = getattr(config, "NUMBA_NUM_THREADS", 1)  # the cores, or what the user set by the variable of this name
-PIXELS_PER_THREAD = 1 << 22  # a millisecond of work; with less, waiting for a busy core costs more than it saves
+PIXELS_PER_RUN = 10  # with shorter ones it is faster to count pixels
+NOISY = 4 * TILE  # pixels that are counted one by one before it is asked again whether there are runs
+STRIP = 1 << 16  # pixels that are copied at a time where maps have gaps
+PIXELS_PER_PIECE = 1 << 20  # a tenth of a millisecond of work; with less, waking a thread costs more than it saves
 
 ONE = np.uint32(1)
-SIXTEEN = np.uint32(16)
-BYTE = np.uint64(0xFF)
+BYTE = np.uint64(8)
 WORD = np.uint64(0xFFFF)
 EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
-EVERY_BYTE = np.uint64(0x0101010101010101)
 PAD = 16  # 64 bytes between tables: those a power of two apart would fight for the same lines of the cache
-BYTE_TABLE = 256 * 256 + PAD
 
 
 def count_pairs(truth: Array, prediction: Array, classes: int, truth_ignore: int, prediction_ignore: int) -> Array:
@@ -46,77 +46,75 @@ def count_pairs(truth: Array, prediction: Array, classes: int, truth_ignore: int
     Returns:
         (K + 1, K + 1) int64, rows truth, columns prediction. Its sum is less than H W if an id is none of these.
     """
-    threads = max(1, min(THREADS, truth.size // PIXELS_PER_THREAD))
-    if _is_packed(truth) and _is_packed(prediction):
-        flat_truth, flat_prediction = truth.reshape(-1), prediction.reshape(-1)
-        tables = np.zeros((threads, 4 * BYTE_TABLE), np.uint32)
-        parts = cuts(truth.size, threads, multiple=8)
-        in_threads(_count_bytes, [(flat_truth[p], flat_prediction[p], tables[i]) for i, p in enumerate(parts)])
-        pairs = tables.reshape(-1, BYTE_TABLE)[:, : 256 * 256].reshape(-1, 256, 256)
-        rows, row_ids = _byte_ids(classes, truth_ignore)
-        columns, column_ids = _byte_ids(classes, prediction_ignore)
-        paired: Array = np.zeros((classes + 1, classes + 1), np.int64)
-        paired[np.ix_(rows, columns)] = pairs[:, row_ids[:, None], column_ids].sum(0, dtype=np.int64)
+    in_bytes = truth.dtype == prediction.dtype == np.uint8
+    side = 256 if in_bytes else classes + 2
+    ids = None if in_bytes else (np.uint32(classes), np.uint32(truth_ignore), np.uint32(prediction_ignore))
+    tables = np.zeros((pieces(truth.size, max(PIXELS_PER_PIECE, side * side)), 4, side * side + PAD), np.uint32)
+    in_pieces(_count, truth, prediction, tables, ids)
+    bins = tables.reshape(-1, side * side + PAD)[:, : side * side].reshape(-1, side, side)
+    if not in_bytes:
+        paired: Array = bins[:, :-1, :-1].sum(0, dtype=np.int64)
         return paired
-    side = classes + 2
-    tables = np.zeros((threads, 4 * (side * side + PAD)), np.uint32)
-    ids = (classes, truth_ignore, prediction_ignore)
-    parts = cuts(truth.shape[0], threads)
-    in_threads(_count_any, [(truth[p], prediction[p], *ids, tables[i]) for i, p in enumerate(parts)])
-    counts: Array = tables.reshape(-1, side * side + PAD)[:, : side * side].sum(0, dtype=np.int64).reshape(side, side)
-    return counts[:-1, :-1]
+    rows, columns = (np.append(np.arange(classes), ignored) for ignored in (truth_ignore, prediction_ignore))
+    counts: Array = np.zeros((classes + 1, classes + 1), np.int64)
+    known = np.ix_(rows < 256, columns < 256)
+    counts[known] = bins[:, rows[rows < 256, None], columns[columns < 256]].sum(0, dtype=np.int64)
+    return counts
 
 
 @njit(nogil=True, cache=True)
-def _count_bytes(truth: Array, prediction: Array, tables: Array) -> None:
-    """Add the pairs of two (P,) uint8 maps to four tables of 256 x 256 bins; the bin of (t, p) is 256 t + p."""
-    words = truth.size // 16 * 2
-    truth_words = truth[: 8 * words].view(np.uint64)
-    prediction_words = prediction[: 8 * words].view(np.uint64)
-    second, third, fourth = np.uint64(BYTE_TABLE), np.uint64(2 * BYTE_TABLE), np.uint64(3 * BYTE_TABLE)
-    for i in range(0, words, 2):
-        t, p = truth_words[i] & BYTE, prediction_words[i] & BYTE
-        all_t, all_p = t * EVERY_BYTE, p * EVERY_BYTE
-        differ = (truth_words[i] ^ all_t) | (prediction_words[i] ^ all_p)
-        differ |= (truth_words[i + 1] ^ all_t) | (prediction_words[i + 1] ^ all_p)
-        if differ == np.uint64(0):
-            tables[np.uint64(i & 2) // np.uint64(2) * second + (t << np.uint64(8) | p)] += SIXTEEN
+def _count(truth: Array, prediction: Array, tables: Array, ids: Any) -> None:
+    """Add the pairs of two (P,) maps of any integer dtype to four tables of bins, see `_bin`."""
+    ends, bins = np.empty(TILE + LANES, np.uint32), np.empty(NOISY, np.uint32)
+    start, pixels = 0, 0
+    while start + pixels < truth.size:
+        start += pixels
+        pixels = min(TILE, truth.size - start)
+        runs = list_runs(truth, prediction, start, pixels, pixels // PIXELS_PER_RUN, ends)
+        if runs:
+            first = np.uint32(0)
+            for run in range(runs):
+                at, after = np.uint64(start) + np.uint64(ends[run]), ends[run] + ONE
+                tables[0, np.uint64(_bin(truth[at], prediction[at], ids))] += after - first
+                first = after
             continue
-        for j in range(i, i + 2):
-            # Four 16-bit bins in each of two words: no byte can carry into its neighbour.
-            even = ((truth_words[j] & EVEN_BYTES) << np.uint64(8)) | (prediction_words[j] & EVEN_BYTES)
-            odd = (truth_words[j] & ~EVEN_BYTES) | ((prediction_words[j] >> np.uint64(8)) & EVEN_BYTES)
-            for half in range(2):
-                low = np.uint64(32 * half)
-                high = low + np.uint64(16)
-                tables[(even >> low) & WORD] += ONE
-                tables[second + ((odd >> low) & WORD)] += ONE
-                tables[third + ((even >> high) & WORD)] += ONE
-                tables[fourth + ((odd >> high) & WORD)] += ONE
-    for i in range(8 * words, truth.size):
-        tables[np.uint64(truth[i]) << np.uint64(8) | np.uint64(prediction[i])] += ONE
+        pixels = min(NOISY, truth.size - start)
+        if ids is None:
+            _count_bytes(truth, prediction, start, pixels, tables)
+            continue
+        for k in range(pixels):  # apart from the counting, so that it runs as vector instructions
+            bins[k] = _bin(truth[np.uint64(start + k)], prediction[np.uint64(start + k)], ids)
+        for k in range(0, pixels - 3, 4):
+            for table in range(4):
+                tables[table, np.uint64(bins[k + table])] += ONE
+        for k in range(pixels // 4 * 4, pixels):
+            tables[0, np.uint64(bins[k])] += ONE
 
 
 @njit(nogil=True, cache=True)
-def _count_any(truth: Array, prediction: Array, classes: int, truth_ignore: int, prediction_ignore: int, tables: Array) -> None:
-    """Add the pairs of two (H, W) maps of any integer dtype and strides to four tables of (K + 2) x (K + 2) bins."""
-    height, width = truth.shape
-    row_bins = np.empty(width, np.uint32)
-    side = classes + 2
-    second = np.uint64(side * side + PAD)
-    third, fourth = second + second, second + second + second
-    for y in range(height):
-        for x in range(width):  # apart from the counting, so that it runs as vector instructions
-            t = _slot(truth[y, x], np.uint32(classes), np.uint32(truth_ignore))
-            p = _slot(prediction[y, x], np.uint32(classes), np.uint32(prediction_ignore))
-            row_bins[x] = t * np.uint32(side) + p
-        for x in range(0, width - 3, 4):
-            tables[np.uint64(row_bins[x])] += ONE
-            tables[second + np.uint64(row_bins[x + 1])] += ONE
-            tables[third + np.uint64(row_bins[x + 2])] += ONE
-            tables[fourth + np.uint64(row_bins[x + 3])] += ONE
-        for x in range(width // 4 * 4, width):
-            tables[np.uint64(row_bins[x])] += ONE
+def _count_bytes(truth: Array, prediction: Array, start: int, pixels: int, tables: Array) -> None:
+    """Add pixels of two (P,) uint8 maps, eight at a time: in words of four 16-bit bins no byte can carry into its neighbour."""
+    for at in range(start, start + pixels // 8 * 8, 8):
+        t, p = eight_bytes(truth, at), eight_bytes(prediction, at)
+        even = ((t & EVEN_BYTES) << BYTE) | (p & EVEN_BYTES)
+        odd = (t & ~EVEN_BYTES) | ((p >> BYTE) & EVEN_BYTES)
+        for half in range(2):
+            low, high = np.uint64(32 * half), np.uint64(32 * half + 16)
+            tables[0, (even >> low) & WORD] += ONE
+            tables[1, (odd >> low) & WORD] += ONE
+            tables[2, (even >> high) & WORD] += ONE
+            tables[3, (odd >> high) & WORD] += ONE
+    for at in range(start + pixels // 8 * 8, start + pixels):
+        tables[0, np.uint64(_bin(truth[at], prediction[at], None))] += ONE
+
+
+@njit(nogil=True, cache=True)
+def _bin(truth: Any, prediction: Any, ids: Any) -> Any:
+    """Row and column as one number: of 256 x 256 for bytes, else of (K + 2) x (K + 2), where `ids` tell what K is."""
+    if ids is None:
+        return np.uint32(truth) << np.uint32(8) | np.uint32(prediction)
+    classes, truth_ignore, prediction_ignore = ids
+    return _slot(truth, classes, truth_ignore) * (classes + np.uint32(2)) + _slot(prediction, classes, prediction_ignore)
 
 
 @njit(nogil=True, cache=True)
@@ -127,22 +125,24 @@ def _slot(value: Any, classes: Any, ignore: Any) -> Any:
     return narrow if narrow < classes and np.int64(value) == np.int64(narrow) else other
 
 
-def _is_packed(ids: Array) -> bool:
-    """Whether a map can be read as 64-bit words."""
-    return ids.dtype == np.uint8 and ids.flags.c_contiguous and ids.ctypes.data % 8 == 0
+def in_pieces(kernel: Callable[..., None], truth: Array, prediction: Array, tables: Array, *rest: object) -> None:
+    """Let threads call `kernel(truth, prediction, tables[i], *rest)` with parts of the maps, one for each of the tables."""
+    edges = [len(truth) * part // len(tables) for part in range(len(tables) + 1)]
+    parts = [(truth[a:b], prediction[a:b]) for a, b in pairwise(edges)]
+    in_threads(_in_strips, [(kernel, *part, tables[i], *rest) for i, part in enumerate(parts)])
 
 
-def _byte_ids(classes: int, ignore: int) -> tuple[Array, Array]:
-    """Rows of the result, and the byte that stands for each."""
-    ids = np.append(np.arange(classes), ignore)
-    rows = np.flatnonzero(ids < 256)
-    return rows, ids[rows]
+def _in_strips(kernel: Callable[..., None], truth: Array, prediction: Array, *rest: object) -> None:
+    """Call a kernel with (P,) maps: with the whole ones in place, or where they have gaps with copies of a few rows at a time."""
+    in_place = truth.flags.c_contiguous and prediction.flags.c_contiguous
+    rows = max(1, len(truth) if in_place else STRIP // max(1, truth.shape[1]))
+    for y in range(0, len(truth), rows):
+        kernel(*(np.ascontiguousarray(side[y : y + rows]).reshape(-1) for side in (truth, prediction)), *rest)
 
 
-def cuts(length: int, parts: int, multiple: int = 1) -> list[slice]:
-    """`parts` slices of nearly equal length that begin at multiples of `multiple`."""
-    edges = [length * part // parts // multiple * multiple for part in range(parts)] + [length]
-    return [slice(a, b) for a, b in pairwise(edges)]
+def pieces(pixels: int, at_least: int) -> int:
+    """How many parts of a map threads shall count, each of at least so many pixels."""
+    return max(1, min(2 * THREADS, pixels // at_least)) if THREADS > 1 else 1
 
 
 def in_threads(function: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> None:

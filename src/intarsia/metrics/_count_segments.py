@@ -1,7 +1,7 @@
 """The kernel that counts pairs of segment ids. Importing this file imports numba; it compiles on first use and is kept on disk.
 
 Ids run to millions, so each is looked up in a small hash table. Neighbours are mostly equal: a pair is looked up where it
-changes, its run is counted at once, and eight pixels at a time are compared with the last one.
+changes, and its run is counted at once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit
 
 from intarsia.core import Array
-from intarsia.metrics._count import THREADS, cuts, in_threads
+from intarsia.metrics._count import in_pieces, pieces
+from intarsia.metrics._runs import LANES, TILE, list_runs
 
 __all__ = ["count_segments"]
 
-PIXELS_PER_PIECE = 1 << 18  # a fifth of a millisecond of work
-TOGETHER = 8
+PIXELS_PER_PIECE = 1 << 19  # a fifth of a millisecond of work
 ONE = np.uint64(1)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiples of it fall far from one another
 
@@ -34,74 +34,54 @@ def count_segments(truth: Array, prediction: Array, true_ids: Array, predicted_i
     Returns:
         (G, P) int64. Its sum is less than H W if a map holds another id.
     """
-    tables = (*_table(true_ids), *_table(predicted_ids))
     bins = (len(true_ids) + 1, len(predicted_ids) + 1)
-    pieces = min(2 * THREADS, truth.size // max(PIXELS_PER_PIECE, bins[0] * bins[1])) if THREADS > 1 else 1
-    parts = cuts(truth.shape[0], max(1, pieces))
-    counts = np.zeros((len(parts), *bins), np.int64)
-    in_threads(_count, [(truth[part], prediction[part], *tables, counts[i]) for i, part in enumerate(parts)])
-    total: Array = counts.sum(0)
-    return total[:-1, :-1]
+    counts = np.zeros((pieces(truth.size, max(PIXELS_PER_PIECE, bins[0] * bins[1])), *bins), np.uint32)
+    in_pieces(_count, truth, prediction, counts, _table(true_ids), _table(predicted_ids))
+    total: Array = counts[:, :-1, :-1].sum(0, dtype=np.int64)
+    return total
 
 
 @njit(nogil=True, cache=True)
-def _count(truth: Array, prediction: Array, ids: Array, rows: Array, other_ids: Array, columns: Array, counts: Array) -> None:
-    """Add pairs to (G + 1, P + 1) bins, the last ones for ids that are not listed."""
-    height, width = truth.shape
-    if truth.size == 0:
-        return
-    last, other_last = truth[0, 0], prediction[0, 0]
-    row, column = _bin(last, ids, rows), _bin(other_last, other_ids, columns)
-    run = 0
-    for line in range(height):
-        y = np.uint64(line)  # indices without a sign, which are not asked whether they count from the end: twice as fast
-        for begin in range(0, width, TOGETHER):
-            first = np.uint64(begin)
-            if begin + TOGETHER <= width:
-                differ, other_differ = last ^ last, other_last ^ other_last
-                for offset in range(TOGETHER):  # of fixed length, so that it becomes a few vector instructions
-                    differ |= truth[y, first + np.uint64(offset)] ^ last
-                    other_differ |= prediction[y, first + np.uint64(offset)] ^ other_last
-                if differ == 0 and other_differ == 0:
-                    run += TOGETHER
-                    continue
-            for offset in range(min(TOGETHER, width - begin)):
-                x = first + np.uint64(offset)
-                value, other = truth[y, x], prediction[y, x]
-                if value != last or other != other_last:
-                    counts[row, column] += run
-                    run = 0
-                    if value != last:
-                        last, row = value, _bin(value, ids, rows)
-                    if other != other_last:
-                        other_last, column = other, _bin(other, other_ids, columns)
-                run += 1
-    counts[row, column] += run
+def _count(truth: Array, prediction: Array, counts: Array, rows: Array, columns: Array) -> None:
+    """Add the pairs of two (P,) maps to (G + 1, P + 1) bins, the last ones for ids that are not listed."""
+    ends = np.empty(TILE + LANES, np.uint32)
+    for start in range(0, truth.size, TILE):
+        pixels = min(TILE, truth.size - start)
+        runs, first = list_runs(truth, prediction, start, pixels, pixels // 2, ends), np.uint32(0)
+        if not runs:
+            runs = pixels
+            for pixel in range(pixels):
+                ends[pixel] = pixel
+        for run in range(runs):
+            at, after = np.uint64(start) + np.uint64(ends[run]), ends[run] + np.uint32(1)
+            counts[_bin(truth[at], rows), _bin(prediction[at], columns)] += after - first
+            first = after
 
 
 @njit(nogil=True, cache=True)
-def _table(listed: Array) -> tuple[Array, Array]:
-    """A hash table, a power of two in size and at most a quarter full: ids, -1 where free, and the bin of each."""
+def _table(listed: Array) -> Array:
+    """A hash table (S, 2) of ids, -1 where free, and the bin of each; S is a power of two, and at most a quarter is taken."""
     size = 16
     while size < 4 * listed.size:
         size *= 2
-    ids, bins = np.full(size, -1, np.int64), np.full(size, listed.size, np.uint64)
+    table = np.empty((size, 2), np.int64)
+    table[:, 0], table[:, 1] = -1, listed.size
     for index in range(listed.size):
         place = _place(listed[index], size)
-        while ids[place] != -1:
+        while table[place, 0] != -1:
             place = (place + ONE) & np.uint64(size - 1)
-        ids[place], bins[place] = listed[index], index
-    return ids, bins
+        table[place, 0], table[place, 1] = listed[index], index
+    return table
 
 
 @njit(nogil=True, cache=True)
-def _bin(value: Any, ids: Array, bins: Array) -> Any:
+def _bin(value: Any, table: Array) -> Any:
     """The bin of an id; the last one if it is not listed."""
     wanted = np.int64(value)
-    place = _place(wanted, ids.size)
-    while ids[place] != wanted and ids[place] != -1:
-        place = (place + ONE) & np.uint64(ids.size - 1)
-    return bins[place]
+    place = _place(wanted, len(table))
+    while table[place, 0] != wanted and table[place, 0] != -1:
+        place = (place + ONE) & np.uint64(len(table) - 1)
+    return np.uint64(table[place, 1])
 
 
 @njit(nogil=True, cache=True)

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from intarsia.core import Array, BoolArray, Panoptic, SegmentationError
+from intarsia.core import Array, BoolArray, Panoptic, Segment, SegmentationError
 from intarsia.metrics._evidence import RowEvidence
 from intarsia.metrics._scores import RowScores, mean_defined, ratio
 from intarsia.metrics._sides import need_comparable
@@ -132,10 +132,13 @@ def _count(prediction: Panoptic, truth: Panoptic, key: str) -> tuple[Array, _Sid
     from intarsia.metrics._count_segments import count_segments
 
     need_comparable(prediction, truth, key)
-    listed = [[(s.id, s.class_id, s.is_crowd) for s in side.segments] for side in (prediction, truth)]
-    (ids, *mine), (true_ids, *theirs) = (np.array([(0, 0, 0), *rows], np.int64).T for rows in listed)
-    sides = [_Side(class_id[1:], crowd[1:] > 0, crowd[1:] > 0) for class_id, crowd in (mine, theirs)]
-    counts = count_segments(truth.ids, prediction.ids, true_ids, ids)
+    ids, sides = [], []
+    for segments in (prediction.segments, truth.segments):
+        listed, class_id, _, crowd = zip(Segment(0, 0), *segments, strict=True)
+        is_crowd = np.array(crowd[1:], np.bool_)
+        ids.append(np.array(listed, np.int64))
+        sides.append(_Side(np.array(class_id[1:], np.int64), is_crowd, is_crowd))
+    counts = count_segments(truth.ids, prediction.ids, ids[1], ids[0])
     if counts.sum() != truth.ids.size:
         raise SegmentationError(
             f"{key}: the maps hold ids that their segments do not list. Was an array changed after the panoptic map was made?"
@@ -146,7 +149,7 @@ def _count(prediction: Panoptic, truth: Panoptic, key: str) -> tuple[Array, _Sid
 def _tally(counts: Array, predicted: _Side, true: _Side, classes: int, true_on_void: Array | int = 0) -> Array:
     """(K, 4) sum of IoU, TP, FP and FN; `true_on_void` are the pixels (G,) to be left out of the union of true segments."""
     on_void, area, true_area = counts[0, 1:], counts.sum(0)[1:], counts.sum(1)[1:]
-    rows, columns = np.nonzero(counts[1:, 1:])
+    rows, columns = np.nonzero(counts[1:, 1:] > 0)  # of a mask: five times as fast as of numbers
     shared = counts[1:, 1:][rows, columns]
     union = (true_area - true_on_void)[rows] + (area - on_void)[columns] - shared
     same = true.class_id[rows] == predicted.class_id[columns]
