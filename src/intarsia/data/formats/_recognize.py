@@ -1,0 +1,85 @@
+"""Which label format is this? Each annotation format answers for itself; nothing but names and a few KB is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from intarsia.core import DataError, SettingsError, nearest_names
+from intarsia.data.formats import FORMATS
+from intarsia.data.formats._annotated import AnnotatedSet, WriteReport
+
+__all__ = ["Found", "annotation_formats", "find_format", "format_reader", "format_writer"]
+
+Reader = Callable[..., AnnotatedSet]
+Writer = Callable[..., WriteReport]
+
+
+class Found(NamedTuple):
+    """A format that was recognised.
+
+    name: in `FORMATS`.
+    why: a sentence.
+    """
+
+    name: str
+    why: str
+
+
+def annotation_formats() -> tuple[str, ...]:
+    """Names of the formats of whole data sets: those whose file has `recognizes_NAME`."""
+    return tuple(name for name, _ in _recognizers())
+
+
+def find_format(path: str | Path) -> Found | None:
+    """The label format of a file or folder, and why; None where it is none that we know.
+
+    Raises:
+        DataError: two formats claim it, which the message names.
+    """
+    path = Path(path)
+    found = [Found(name, why) for name, recognizes in _recognizers() if (why := recognizes(path)) is not None]
+    if len(found) > 1:
+        claims = " ".join(f"{name}: {why}" for name, why in found)
+        raise DataError(
+            f"{path} could be {' or '.join(f.name for f in found)}. {claims} Say which, as in {found[0].name}:{path}."
+        )
+    return found[0] if found else None
+
+
+def format_reader(name: str) -> Reader:
+    """`read_NAME`.
+
+    Raises:
+        SettingsError: no annotation format is called so.
+    """
+    return cast("Reader", _function(name, "read"))
+
+
+def format_writer(name: str) -> Writer:
+    """`write_NAME`.
+
+    Raises:
+        SettingsError: no annotation format is called so, or it is only read.
+    """
+    return cast("Writer", _function(name, "write"))
+
+
+def _function(name: str, verb: str) -> object:
+    known = annotation_formats()
+    if name not in known:
+        near = nearest_names(name, known)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise SettingsError(f"There is no annotation format called {name!r}.{hint} Known: {', '.join(known)}.")
+    module = FORMATS.module(name)
+    if not hasattr(module, f"{verb}_{name}"):
+        raise SettingsError(f"The format {name} is not {'written' if verb == 'write' else 'read'}.")
+    return getattr(module, f"{verb}_{name}")
+
+
+def _recognizers() -> Iterator[tuple[str, Callable[[Path], str | None]]]:
+    for name in FORMATS.names:
+        recognizes = getattr(FORMATS.module(name), f"recognizes_{name}", None)
+        if recognizes is not None:
+            yield name, recognizes
