@@ -15,6 +15,7 @@ __all__ = ["label_objects"]
 SMALLEST_TEXT = 11
 TEXTS_PER_SIDE = 34
 """Heights of the text in the shorter side of a picture."""
+NEARLY = 0.9
 INK, SHADE = (255, 255, 255), (20, 22, 26)
 
 
@@ -77,9 +78,10 @@ def _segment_labels(panoptic: Panoptic) -> Iterator[_Label]:
 
 
 def _label(text: str, where: tuple[slice, slice], crop: BoolArray) -> _Label:
-    """At the pixel that is farthest from the border."""
+    """Where it is nearly as far from the border as anywhere, as near to the middle of the box as such pixels are."""
     import cv2
 
     depth = cv2.distanceTransform(np.pad(crop, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return _Label(text, (where[0].start + int(y), where[1].start + int(x)), (crop.shape[0], crop.shape[1]))
+    deep = np.argwhere(depth >= NEARLY * depth.max())
+    y, x = deep[np.hypot(*(deep - np.array(crop.shape) / 2).T).argmin()].tolist()
+    return _Label(text, (where[0].start + y, where[1].start + x), (crop.shape[0], crop.shape[1]))
