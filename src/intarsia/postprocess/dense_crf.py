@@ -250,7 +250,7 @@ def mean_field(
         Returns the largest change of a belief, if that is asked for.
         """
         change = 0.0
-        for (_, lattice), of_kernel in zip(kernels, sums, strict=True):
+        for (_, lattice), of_kernel in zip(kernels, sums, strict=False):
             of_kernel[lattice.starts[part] : lattice.starts[part + 1]] = 0
         scratch = np.empty((BLOCK, width), np.float32)
         for start in range(bounds[part], bounds[part + 1], BLOCK):
@@ -261,24 +261,28 @@ def mean_field(
                 lattice.slice(values, rows, part, start, factor=weight)
             if mixing is not None:
                 rows[:, :labels] = rows[:, :labels] @ mixing
-            u = unary if unary.dtype == np.float32 else unary[:, start:stop].astype(np.float32)
-            if not _believe(u, start if u is unary else 0, rows):
+            if step == 0 and not np.isfinite(unary[:, start:stop]).all():
                 raise SegmentationError("The unaries hold values that are not finite; clip probabilities before their logarithm.")
+            if unary.dtype == np.float32:
+                _believe(unary, start, rows)
+            else:
+                _believe(unary[:, start:stop].astype(np.float32), 0, rows)
             if stop_below and step:
                 change = max(change, float(np.abs(q[:, start:stop] - rows[:, :labels].T).max()))
             if stop_below or step == steps:
                 q[:, start:stop] = rows[:, :labels].T
-            if step < steps:
-                for (_, lattice), of_kernel in zip(kernels, sums, strict=True):
-                    lattice.splat(rows, of_kernel, part, start)
+            for (_, lattice), of_kernel in zip(kernels, sums, strict=False):
+                lattice.splat(rows, of_kernel, part, start)
         return change
 
     for step in range(steps + 1):
+        if step == steps:
+            sums = []  # not needed any more, and the result needs room
         change = max(in_parts(believe, size, pool))
         if step and change < stop_below:
             break
-        if step < steps:
-            blurred = [lattice.blur(of_kernel, pool=pool) for (_, lattice), of_kernel in zip(kernels, sums, strict=True)]
+        blurred.clear()
+        blurred += [lattice.blur(of_kernel, pool=pool) for (_, lattice), of_kernel in zip(kernels, sums, strict=False)]
     return q
 
 
@@ -295,22 +299,22 @@ LEAST = np.float32(-60)  # less counts as so much: what is multiplied with exp(-
 
 
 @njit(cache=True, nogil=True)
-def _believe(unary: Array, start: int, rows: Array) -> bool:
-    """Replace rows (n, >= K) by softmax(rows - unary^T) of unary (K, N) from `start` on, 0 beyond K; whether all was finite."""
-    labels, finite = len(unary), True
-    shifts = np.empty(FEW_ROWS * rows.shape[1], np.int32)
+def _believe(unary: Array, start: int, rows: Array) -> None:
+    """Replace rows (n, >= K) by softmax(rows - unary^T) of unary (K, N) from `start` on, and by 0 beyond K."""
+    labels = len(unary)
+    shifts, of_row = np.empty(FEW_ROWS * rows.shape[1], np.int32), np.empty(FEW_ROWS, np.float32)
     for first in range(0, len(rows), FEW_ROWS):
         few = rows[first : first + FEW_ROWS]
+        of_row[:] = -np.inf  # highest
+        for k in range(labels):  # rows innermost, as none waits for another
+            for n in range(len(few)):
+                value = few[n, k] - unary[k, start + first + n]
+                few[n, k] = value
+                of_row[n] = value if value > of_row[n] else of_row[n]
         for n in range(len(few)):
             row = few[n]
-            highest, total = np.float32(-np.inf), np.float32(0)
-            for k in range(labels):
-                row[k] -= unary[k, start + first + n]
-                highest = max(highest, row[k])
-                total += row[k]
-            finite &= np.isfinite(total)
             for k in range(len(row)):
-                row[k] -= highest
+                row[k] -= of_row[n]
         values = few.ravel()  # a view, as rows are contiguous
         for i in range(len(values)):
             x = max(values[i], LEAST)
@@ -321,15 +325,15 @@ def _believe(unary: Array, start: int, rows: Array) -> bool:
         bits = values.view(np.int32)
         for i in range(len(values)):
             bits[i] += shifts[i]
-        for row in few:
-            total = np.float32(0)
-            for k in range(labels):
-                total += row[k]
-            share = ONE / total
+        of_row[:] = 0  # sum
+        for k in range(labels):
+            for n in range(len(few)):
+                of_row[n] += few[n, k]
+        for n in range(len(few)):
+            row, share = few[n], ONE / of_row[n]
             for k in range(labels):
                 row[k] *= share
             row[labels:] = 0
-    return finite
 
 
 @njit(cache=True, nogil=True)
