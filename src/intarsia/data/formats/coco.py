@@ -20,7 +20,7 @@ from intarsia.core.rle import crop_of_runs, rle_text, runs_of_mask, runs_of_text
 from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._files import read_bytes
 
-__all__ = ["read_coco", "CocoFile", "CocoWriter", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
+__all__ = ["read_coco", "CocoFile", "CocoWriter", "entries_of_objects", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
 
 FORM = '{"images": [...], "categories": [...], "annotations": [...]}, or a list of results read beside such a truth'
 SHOWN = 6
@@ -131,9 +131,12 @@ class CocoWriter:
 
     def add(self, name: str, objects: Instances) -> None:
         """Write the objects of the image file `name`."""
-        height, width = objects.size_hw
-        self._images.append({"id": len(self._images) + 1, "file_name": name, "height": height, "width": width})
-        for entry in _entries(objects):
+        self.add_entries(name, objects.size_hw, entries_of_objects(objects))
+
+    def add_entries(self, name: str, size_hw: tuple[int, int], entries: Iterable[Entry]) -> None:
+        """Write what `entries_of_objects` gave for the image file `name`."""
+        self._images.append({"id": len(self._images) + 1, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
+        for entry in entries:
             self._count += 1
             comma = ", " if self._count > 1 else ""
             self._file.write(f"{comma}{json.dumps({'id': self._count, 'image_id': len(self._images), **entry})}")
@@ -157,7 +160,7 @@ def write_coco(path: str | Path, instances: Mapping[str, Instances], classes: Cl
     return Path(path)
 
 
-def _entries(objects: Instances) -> Iterator[dict[str, Any]]:
+def entries_of_objects(objects: Instances) -> Iterator[dict[str, Any]]:
     """COCO's annotation of each object, without its ids."""
     described = zip(objects.masks.areas().tolist(), objects.masks.boxes_xyxy.tolist(), strict=True)
     for index, (area, (x0, y0, x1, y1)) in enumerate(described):
