@@ -161,6 +161,15 @@ class AnnotatedSet:
         for key in self.keys:
             yield key, encode(self.read(key))
 
+    def alone(self, key: str) -> AnnotatedSet | None:
+        """The set with one image only, small enough to travel to another process; None where its reader has no `alone`."""
+        take = getattr(self.reader, "alone", None)
+        reader = None if take is None else take(key)
+        if reader is None:
+            return None
+        images = {key: path} if (path := self.images.get(key)) is not None else {}
+        return replace(self, keys=(key,), reader=reader, images=images, splits={}, notes=(), through=None)
+
     def limited(self, keys: Sequence[str]) -> AnnotatedSet:
         """The set with some of its images only, in that order."""
         kept = set(keys)

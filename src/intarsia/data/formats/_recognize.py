@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from intarsia.core import DataError, SettingsError, nearest_names
-from intarsia.data.formats import FORMATS
-from intarsia.data.formats._annotated import AnnotatedSet, WriteReport
+from intarsia.data.formats import FORMATS, _coco_sets
+from intarsia.data.formats._annotated import AnnotatedSet, Kind, WriteReport
 
-__all__ = ["Found", "annotation_formats", "find_format", "format_reader", "format_writer"]
+__all__ = ["Found", "annotation_formats", "find_format", "format_kinds", "format_reader", "format_writer"]
 
 Reader = Callable[..., AnnotatedSet]
 Writer = Callable[..., WriteReport]
+
+COCO: dict[str, Kind] = {"coco": "instance", "coco_panoptic": "panoptic"}
+"""Formats whose `read_NAME` gives a file and not a set, with their kinds."""
 
 
 class Found(NamedTuple):
@@ -48,6 +51,11 @@ def find_format(path: str | Path) -> Found | None:
     return found[0] if found else None
 
 
+def format_kinds(name: str) -> tuple[Kind, ...]:
+    """The kinds of truth that `write_NAME` takes, the best first."""
+    return (COCO[name],) if name in COCO else getattr(FORMATS.module(name), "KINDS", ("instance",))
+
+
 def format_reader(name: str) -> Reader:
     """`read_NAME`.
 
@@ -72,14 +80,16 @@ def _function(name: str, verb: str) -> object:
         near = nearest_names(name, known)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise SettingsError(f"There is no annotation format called {name!r}.{hint} Known: {', '.join(known)}.")
-    module = FORMATS.module(name)
-    if not hasattr(module, f"{verb}_{name}"):
+    if name in COCO:
+        return getattr(_coco_sets, f"{verb}_{name}_set")
+    function = getattr(FORMATS.module(name), f"{verb}_{name}", None)
+    if function is None:
         raise SettingsError(f"The format {name} is not {'written' if verb == 'write' else 'read'}.")
-    return getattr(module, f"{verb}_{name}")
+    return function
 
 
 def _recognizers() -> Iterator[tuple[str, Callable[[Path], str | None]]]:
     for name in FORMATS.names:
-        recognizes = getattr(FORMATS.module(name), f"recognizes_{name}", None)
+        recognizes = getattr(_coco_sets if name in COCO else FORMATS.module(name), f"recognizes_{name}", None)
         if recognizes is not None:
             yield name, recognizes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,6 +45,15 @@ class CocoFile:
     image_ids: Mapping[str, int]
     category_ids: tuple[int, ...]
     sizes_hw: Mapping[str, tuple[int, int]]
+
+    def limited(self, name: str) -> CocoFile:
+        """The file with one of its images only."""
+        found, size_hw = self.instances, {name: self.sizes_hw[name]}
+        if isinstance(found, _WhenAsked):  # its masks need not be made for that
+            found = replace(found, entries={name: found.entries[name]}, sizes_hw=size_hw)
+        else:
+            found = {name: found[name]}
+        return replace(self, instances=found, image_ids={name: self.image_ids[name]}, sizes_hw=size_hw)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,11 @@ class CocoPanopticFile:
     category_ids: tuple[int, ...]
     segments: Mapping[str, tuple[Segment, ...]]
     images: Mapping[str, str] = field(default_factory=dict)
+
+    def limited(self, name: str) -> CocoPanopticFile:
+        """The file with one of its images only."""
+        images = {name: self.images[name]} if name in self.images else {}
+        return replace(self, segments={name: self.segments[name]}, images=images)
 
     def read(self, name: str) -> Panoptic:
         """The map in the PNG file `name`.

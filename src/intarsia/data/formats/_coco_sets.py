@@ -1,0 +1,216 @@
+"""COCO's two kinds of JSON file as annotated sets: instances, and panoptic segments with their folder of PNG files.
+
+Image ids and category ids count from 1 in what is written, in the order of the images and the classes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intarsia.core import Instances, Panoptic, SegmentationError
+from intarsia.core.whole_file import written_whole
+from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
+from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco
+from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
+from intarsia.data.formats.image import write_image
+
+__all__ = [
+    "read_coco_panoptic_set",
+    "read_coco_set",
+    "recognizes_coco",
+    "recognizes_coco_panoptic",
+    "write_coco_panoptic_set",
+    "write_coco_set",
+]
+
+LOOKED_AT = 4096
+"""Bytes at either end of a file that are looked at to recognise it."""
+NO_PIXEL = "an object without a pixel was left out"
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Reads one image of a file; travels to other processes."""
+
+    file: CocoFile | CocoPanopticFile
+    name_of_key: dict[str, str] = field(repr=False)
+
+    def __call__(self, key: str) -> Annotated:
+        name = self.name_of_key[key]
+        if isinstance(self.file, CocoPanopticFile):
+            return Annotated(key, self.file.read(name))
+        objects = self.file.instances[name]
+        has_pixels = objects.masks.areas() > 0
+        lost = (NO_PIXEL,) * int((~has_pixels).sum())
+        return Annotated(key, objects.select(has_pixels) if lost else objects, lost)
+
+    def alone(self, key: str) -> _Read:
+        """A reader of one image, which other processes take in place of the whole file."""
+        name = self.name_of_key[key]
+        file = self.file.limited(name)
+        return _Read(file, {key: name})
+
+
+def read_coco_set(path: str | Path, *, images: str | Path | None = None) -> AnnotatedSet:
+    """Read a JSON file of COCO instances.
+
+    Args:
+        path: the file.
+        images: the folder that the file names in it are in; None: the folder of the JSON file, or `images/` there.
+
+    Raises:
+        DataError: a file that cannot be read or contradicts itself, or names images outside the folder.
+    """
+    path = Path(path)
+    file = read_coco(path)
+    keys = keys_of_names(file.instances, path)
+    root = _image_root(path, images)
+    return AnnotatedSet(
+        name=path.stem,
+        kind="instance",
+        classes=file.classes,
+        keys=tuple(keys.values()),
+        reader=_Read(file, {key: name for name, key in keys.items()}),
+        images={key: root / name for name, key in keys.items()},
+    )
+
+
+def write_coco_set(path: str | Path, annotated: AnnotatedSet) -> WriteReport:
+    """Write objects as one JSON file, masks as run lengths, image by image."""
+    tally = Tally()
+    with CocoWriter(path, annotated.classes) as file:
+        for key, part in annotated.each(_encode_objects):
+            file.add_entries(annotated.image_name(key), part.content["size"], part.content["objects"])
+            tally.add(part)
+    return tally.report()
+
+
+def recognizes_coco(path: Path) -> str | None:
+    """Why this is a JSON file of COCO instances, or None."""
+    ends = _ends_of_json(path)
+    if "segments_info" in ends or not _names(ends, "annotations", "images", "categories"):
+        return None
+    return f"{path.name} is a JSON object with `annotations`, `images` and `categories`, as COCO's files of instances are."
+
+
+def read_coco_panoptic_set(path: str | Path, *, images: str | Path | None = None) -> AnnotatedSet:
+    """Read a JSON file of COCO panoptic segments, whose PNG files are in the folder of its name.
+
+    Args:
+        path: the JSON file.
+        images: the folder that the images are in; None: the folder of the JSON file, or `images/` there.
+
+    Raises:
+        DataError: a file that cannot be read or contradicts itself, PNG files that are missing, or names outside the folder.
+    """
+    path = Path(path)
+    file = read_coco_panoptic(path)
+    keys = keys_of_names(file.segments, path)
+    root = _image_root(path, images)
+    return AnnotatedSet(
+        name=path.stem,
+        kind="panoptic",
+        classes=file.classes,
+        keys=tuple(keys.values()),
+        reader=_Read(file, {key: name for name, key in keys.items()}),
+        images={key: root / file.images.get(name, name) for name, key in keys.items()},
+    )
+
+
+def write_coco_panoptic_set(path: str | Path, annotated: AnnotatedSet) -> WriteReport:
+    """Write panoptic maps as one JSON file, and their PNG files into the folder of its name.
+
+    Raises:
+        SegmentationError: an id above 2**24 - 1.
+    """
+    path = Path(path)
+    tally = Tally()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = []
+    with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        file.write('{"annotations": [')
+        for number, (key, part) in enumerate(annotated.each(partial(_encode_segments, path.with_suffix(""))), 1):
+            entry = {"image_id": number, "file_name": f"{key}.png", "segments_info": part.content["segments"]}
+            file.write(f"{', ' if number > 1 else ''}{json.dumps(entry)}")
+            height, width = part.content["size"]
+            images.append({"id": number, "file_name": annotated.image_name(key), "height": height, "width": width})
+            tally.add(part)
+        categories = [
+            {"id": index, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
+            for index, c in enumerate(annotated.classes.classes, 1)
+        ]
+        file.write(f'], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}')
+    return tally.report()
+
+
+def recognizes_coco_panoptic(path: Path) -> str | None:
+    """Why this is a JSON file of COCO panoptic segments, or None."""
+    ends = _ends_of_json(path)
+    if "segments_info" not in ends or not path.with_suffix("").is_dir():
+        return None
+    return f"{path.name} is a JSON file with `segments_info`, and {path.stem}/ lies beside it, as COCO's panoptic files do."
+
+
+def _encode_objects(annotated: Annotated) -> Part:
+    if not isinstance(annotated.truth, Instances):
+        raise SegmentationError(f"{annotated.key}: COCO instances hold objects, not a {type(annotated.truth).__name__}.")
+    content = {"size": list(annotated.size_hw), "objects": list(entries_of_objects(annotated.truth))}
+    return Part.of(annotated, content)
+
+
+def _encode_segments(folder: Path, annotated: Annotated) -> Part:
+    panoptic = annotated.truth
+    if not isinstance(panoptic, Panoptic):
+        raise SegmentationError(f"{annotated.key}: COCO panoptic files hold panoptic maps, not a {type(panoptic).__name__}.")
+    numbers, areas = np.unique(panoptic.ids, return_counts=True)
+    if numbers.max(initial=0) >= 2**24:
+        raise SegmentationError(
+            f"{annotated.key}: the segment id {numbers.max()} does not fit three bytes; {2**24 - 1} is the last."
+        )
+    colors = panoptic.ids[..., None].astype(np.int32) >> np.array([0, 8, 16]) & 255
+    write_image(folder / f"{annotated.key}.png", colors.astype(np.uint8))
+    area = dict(zip(numbers.tolist(), areas.tolist(), strict=True))
+    segments: list[dict[str, Any]] = [
+        {
+            "id": s.id,
+            "category_id": s.class_id + 1,
+            "area": area.get(s.id, 0),
+            "iscrowd": int(s.is_crowd),
+            "score": float(s.score),
+        }
+        for s in panoptic.segments
+    ]
+    return Part.of(annotated, {"size": list(panoptic.size_hw), "segments": segments})
+
+
+def _ends_of_json(path: Path) -> str:
+    """The beginning and the end of a JSON object in a file; empty where it is none."""
+    try:
+        if path.suffix.lower() != ".json" or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            begin = file.read(LOOKED_AT)
+            file.seek(max(LOOKED_AT, path.stat().st_size - LOOKED_AT))
+            end = file.read(LOOKED_AT)
+    except (OSError, ValueError):
+        return ""
+    text = (begin + end).decode("utf-8", "replace")
+    return text if text.lstrip("\ufeff \t\r\n").startswith("{") else ""
+
+
+def _names(text: str, *keys: str) -> bool:
+    """Whether two or more of these keys stand in the text: the ends of a large file need not show the third."""
+    return sum(re.search(rf'"{key}"\s*:\s*\[', text) is not None for key in keys) >= 2
+
+
+def _image_root(path: Path, images: str | Path | None) -> Path:
+    if images is not None:
+        return Path(images)
+    return path.parent / "images" if (path.parent / "images").is_dir() else path.parent
