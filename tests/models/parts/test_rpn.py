@@ -68,6 +68,16 @@ def test_assignment_against_loops(truth: list[tuple[float, ...]]) -> None:
     assert 0 < len(wanted) < 20
 
 
+def test_an_object_that_no_anchor_touches_makes_none_positive() -> None:
+    """Objects of a pixel or at the far border can lie between anchors, all of which have the IoU zero with them."""
+    torch.manual_seed(0)
+    rpn = RPN(4, [[2]])
+    between, at_one = (4.0, 4.0, 5.0, 5.0), (7.0, 7.0, 9.0, 9.0)
+    for boxes, positive in (([between], 0), ([between, at_one], 3)):  # of three ratios, all 2 x 2 pixels when rounded
+        _, parts = rpn(torch.zeros(1, 3, *SIZE), SIZE, maps()[:1], [objects(*boxes)])
+        assert (int(parts["rpn_label"].sum()), len(parts["rpn_deltas"])) == (positive, positive)
+
+
 def test_anchors_in_a_crowd_and_images_without_objects() -> None:
     torch.manual_seed(0)
     rpn = RPN(4, [[12], [24]])

@@ -21,6 +21,7 @@ Deviations:
     * Masks have a map for the background too, as in torchvision, so that its weights load; only "softmax" has a use for it.
     * Normalisation is frozen by an option (`frozen_norm`), since it must learn where the weights are random.
     * Anchors and regions that lie in a crowd are no examples of background, as in Detectron.
+    * An object between all anchors makes none of them positive, while in torchvision it makes all of them so (`parts/rpn.py`).
 """
 
 from __future__ import annotations

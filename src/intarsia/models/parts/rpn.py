@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
@@ -30,8 +31,9 @@ RATIOS = (0.5, 1.0, 2.0)
 class RPN(RegionProposalNetwork):
     """Region proposal network, maps [(N, C, h_i, w_i)] -> boxes [(R_n, 4)] of each image.
 
-    An anchor is positive from an IoU of 0.7 with an object, or where no anchor has more with that object; negative below 0.3.
-    256 are sampled per image, at most half of them positive.
+    An anchor is positive from an IoU of 0.7 with an object, or where no anchor has more with that object; negative below 0.3. For
+    an object that no anchor touches none is positive; torchvision takes all, since all have the greatest IoU with it, zero. 256
+    are sampled per image, at most half of them positive.
 
     Args:
         in_channels: C.
@@ -62,6 +64,7 @@ class RPN(RegionProposalNetwork):
             post_nms_top_n=dict(zip(("training", "testing"), proposals, strict=True)),
             nms_thresh=0.7,
         )
+        self.proposal_matcher = _Matcher(0.7, 0.3, allow_low_quality_matches=True)
 
     def forward(
         self, grown: Tensor, size_hw: tuple[int, int], maps: Sequence[Tensor], objects: Sequence[Objects] | None = None
@@ -99,3 +102,9 @@ class RPN(RegionProposalNetwork):
             "rpn_deltas": deltas[positive],
             "rpn_delta_targets": self.box_coder.encode_single(torch.cat(matched)[positive], torch.cat(anchors)[positive]),
         }
+
+
+class _Matcher(Matcher):
+    def set_low_quality_matches_(self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor) -> None:
+        touched = match_quality_matrix.amax(1) > 0
+        super().set_low_quality_matches_(matches, all_matches, match_quality_matrix[touched])
