@@ -59,6 +59,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "hypercolumns": {"dropout": 0.0},
     "icnet": {"lr": 1e-2},
     "patch_classifier": {"stride": 1, "lr": 1e-2, "steps": 150},
+    "recurrent_cnn": {"maps": (8, 16), "losses": "all", "lr": 1e-2},
     "segnet": {"width": 16, "lr": 1e-2},
     "unet": {"width": 16, "lr": 1e-2},
     "unet_128": {"form": "notebook", "width": 16, "lr": 1e-2},
