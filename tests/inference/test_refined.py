@@ -63,7 +63,7 @@ def test_the_probabilities_of_a_network_are_used():
 
 def test_methods_with_hints_and_frames():
     image, _ = halves()
-    found = Refined(create_method("scribble_graph_cut"), FIELD).predict(
+    found = Refined(create_method("random_walker"), FIELD).predict(
         image, Hints(points_yx=np.array([[3, 3], [3, 30], [20, 3], [20, 30]]), point_class=np.array([0, 1, 0, 1]))
     )
     assert found.classes is TWO_CLASSES

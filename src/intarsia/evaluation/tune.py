@@ -2,7 +2,7 @@
 
 Chen et al., "Semantic image segmentation with deep convolutional nets and fully connected CRFs", ICLR 2015, tune theirs on 100
 images of the validation set by a grid. Random search finds as good a place in fewer trials where only some settings matter
-(Bergstra, Bengio, JMLR 2012): the first half is drawn from wide ranges, the second around the best so far.
+(Bergstra, Bengio, JMLR 2012): the first half is drawn from wide ranges, the second around one of the best three so far.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ RANGES = {
 OF_HARD_LABELS = {"confidence": (0.5, 0.95)}
 """What is searched too where a prediction has no probabilities."""
 NEAR = 0.25  # standard deviation of the logarithm of a step around the best
+LEADERS = 3  # one of which a later trial is near: the best alone may be a lucky one
 STARTS = (DenseCRF(), replace(DEEPLAB, normalization="symmetric"))
 
 
@@ -86,8 +87,9 @@ def tune_crf(
         if number < len(STARTS):
             field = STARTS[number]
         else:
-            best = max(done, key=lambda trial: trial[1])[0]
-            field = _draw(rng, ranges, None if number < trials / 2 else best)
+            leaders = sorted(done, key=lambda trial: -trial[1])[:LEADERS]
+            near = leaders[rng.integers(len(leaders))][0]
+            field = _draw(rng, ranges, None if number < trials / 2 else near)
         done.append((field, _miou((field(prediction, sample.image), sample) for prediction, sample in cases)))
         if progress is not None:
             progress(number + 1, trials, *done[-1])
