@@ -9,6 +9,7 @@ import typer
 
 from intarsia import __version__
 from intarsia.cli.check import check
+from intarsia.cli.convert import convert
 from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
@@ -29,6 +30,8 @@ Intarsia segments images. What to do first:
 
   intarsia demo                          train a small network on drawn street scenes and look at the result (4 minutes)
   intarsia check FOLDER                  what is wrong with your images and masks, and what fixes it
+  intarsia convert SOURCE OUT --to FORMAT
+                                         labels of any tool or data set in the format of another
   intarsia train FOLDER                  train on your own images: FOLDER/images/*.jpg and FOLDER/masks/*.png, paired by name
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
@@ -53,7 +56,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, train, evaluate, predict, report, score, merge, models, demo, doctor):
+for command in (check, convert, train, evaluate, predict, report, score, merge, models, demo, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.command("tune-crf")(tune_crf)

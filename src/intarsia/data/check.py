@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +128,22 @@ def check_dataset(source: str | Path | Dataset, *, progress: Progress | None = N
     if not isinstance(source, str | Path):
         return _check_samples(source, progress)
     name, rest = find_dataset(source)
+    recognised = _recognised(name)
     if name == "folder":
-        return _check_folder(survey_folder(Path(rest), view="semantic"), progress)
+        found = _check_folder(survey_folder(Path(rest), view="semantic"), progress)
+        return replace(found, notes=(recognised, *found.notes))
     try:
         dataset = open_dataset(source, view="semantic")
     except (DataError, ClassSpaceError) as error:
         return Check(name, {}, None, (), (Finding.error("layout", str(error)),))
-    return _check_samples(dataset, progress)
+    found = _check_samples(dataset, progress)
+    return found if name == "annotations" else replace(found, notes=(recognised, *found.notes))  # those say the format
+
+
+def _recognised(name: str) -> str:
+    """As what the data were recognised, and what that is."""
+    what = " ".join((DATASETS.load(name).__doc__ or "").strip().split("\n\n")[0].split())
+    return f"Recognised as {name}: {what[:1].lower()}{what[1:]}"
 
 
 def _check_samples(dataset: Dataset, progress: Progress | None) -> Check:

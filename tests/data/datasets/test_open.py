@@ -51,6 +51,7 @@ def test_a_folder_may_be_called_like_a_data_set(cells: Path, small_camvid: Path,
 
 def test_every_data_set_travels_to_another_process(cells: Path, small_camvid: Path, small_coco: Path, city: Path) -> None:
     sources = {
+        "annotations": f"annotations:{small_coco}/annotations/instances_train2017.json",
         "bodies": "bodies:train=1,val=1",
         "camvid": f"camvid:{small_camvid}",
         "cityscapes": f"cityscapes:{city}",
@@ -92,7 +93,7 @@ def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_errors_give_the_nearest(cells: Path) -> None:
     with pytest.raises(
-        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: bodies, camvid, city"
+        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: annotations, .*camvid, city"
     ):
         open_dataset(cells.parent / "cell")
     with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):

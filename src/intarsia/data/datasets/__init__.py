@@ -6,6 +6,8 @@ from pathlib import Path
 
 from intarsia.core import Catalog, DataError, Dataset, SettingsError, nearest_names
 from intarsia.data.datasets._declared import read_classes, write_classes
+from intarsia.data.datasets._split_file import apply_split, split_file_of
+from intarsia.data.formats._recognize import COCO, annotation_formats, find_format
 
 __all__ = ["DATASETS", "find_dataset", "open_dataset", "read_classes", "write_classes"]
 
@@ -16,16 +18,21 @@ def open_dataset(source: str | Path, *, view: str | None = None) -> Dataset:
     """Open a data set.
 
     Args:
-        source: a folder or data.yaml ("data/cells"); a name with the folder ("camvid:data/camvid", needed where the folder is not
-            recognised); or the name of a generated one with its options ("scenes:train=400,size=96x128"), also where a folder is
-            called so ("./scenes" is the folder).
+        source: a folder, a data.yaml or a file of labels ("data/cells", "export.json"); a name with the folder
+            ("camvid:data/camvid", "labelme:export", needed where it is not recognised); or the name of a generated one with its
+            options ("scenes:train=400,size=96x128"), also where a folder is called so ("./scenes" is the folder).
         view: which truth to give, such as "semantic" or "instance"; None is the data set's own first one.
 
     Raises:
         DataError: a path that does not exist; the message gives the nearest. Or a data set with missing files.
         SettingsError: options that cannot be read, or a view that the data set does not have.
     """
-    return _open_named(*find_dataset(source), view)
+    name, rest = find_dataset(source)
+    dataset = _open_named(name, rest, view)
+    if name == "folder" or not rest:  # a folder reads its split.toml itself
+        return dataset
+    root = Path(rest if Path(rest).exists() else rest.partition(":")[2])  # labelme:export
+    return apply_split(dataset, split_file_of(root)) if split_file_of(root).is_file() else dataset
 
 
 def find_dataset(source: str | Path) -> tuple[str, str]:
@@ -41,12 +48,17 @@ def find_dataset(source: str | Path) -> tuple[str, str]:
         if rest or is_generated or not root.exists():
             return name, rest
     if not root.exists():
+        if rest and name in annotation_formats():
+            return "annotations", str(source)
         raise DataError(f"There is no data set {str(source)!r}: neither a path nor a name.{_near(root, name)}")
+    if root.is_file() and (found := find_format(root)) is not None and found.name not in COCO:
+        return "annotations", str(root)
     for known in DATASETS.names:
         recognizes = getattr(DATASETS.load(known), "recognizes", None)
         if recognizes is not None and recognizes(root):
             return known, str(root)
-    return "folder", str(root)
+    has_masks = (root / "images").is_dir() and any((root / truths).is_dir() for truths in ("masks", "instances"))
+    return "folder" if has_masks or find_format(root) is None else "annotations", str(root)
 
 
 def _open_named(name: str, rest: str, view: str | None) -> Dataset:
@@ -57,7 +69,7 @@ def _open_named(name: str, rest: str, view: str | None) -> Dataset:
     elif not rest:
         raise SettingsError(f"{name} lies in a folder: say which, as in {name}:path/to/{name}.")
     else:
-        opened = cls(rest, view=view or "semantic")
+        opened = cls(rest, view=view if name == "annotations" else view or "semantic")
     return opened
 
 

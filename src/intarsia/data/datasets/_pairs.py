@@ -203,7 +203,7 @@ def split_by_table(keys: Iterable[str], table: Mapping[str, Any], path: Path) ->
         DataError: an unknown split or key, a key in two splits, or a rest beside a listed train.
     """
     owner: dict[str, str] = {}
-    known = list(keys)
+    known = dict.fromkeys(keys)
     for split, listed in table.items():
         if split not in ("train", "val", "test") or not isinstance(listed, list):
             raise DataError(f"{path}: [split] holds {split} = {listed!r}; train, val and test are lists of image names.")

@@ -11,6 +11,7 @@ from intarsia.core import ClassSpace, DataError, IntarsiaError, SettingsError
 from intarsia.data.datasets._declared import TOML, YAML, classes_from, last_class_wins, read_toml, read_yaml, yaml_classes
 from intarsia.data.datasets._faults import Fault
 from intarsia.data.datasets._pairs import Pair, Pairing, find_pairs, folder_places, seeded_split, split_by_table, yaml_places
+from intarsia.data.datasets._split_file import split_file_of
 
 __all__ = ["Survey", "survey_folder"]
 
@@ -83,11 +84,13 @@ def survey_folder(source: Path, *, view: str, seed: int = 0, val_fraction: float
         faults.append(Fault("layout", str(error), (root,)))
     faults += paired.faults
     splits, about_split = paired.splits, None
-    if "split" in toml:
+    split_file = split_file_of(source) if split_file_of(source).is_file() else root / TOML
+    if split_file.name != TOML or "split" in toml:
         try:
-            splits = split_by_table(paired.pairs, toml["split"], root / TOML)
+            table = toml["split"] if split_file.name == TOML else read_toml(split_file).get("split", {})
+            splits = split_by_table(paired.pairs, table, split_file)
         except DataError as error:
-            faults.append(Fault("declaration", str(error), (root / TOML,)))
+            faults.append(Fault("declaration", str(error), (split_file,)))
     else:
         splits, about_split = _settle_splits(paired.splits, seed, val_fraction)
     return Survey(

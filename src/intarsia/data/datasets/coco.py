@@ -115,16 +115,17 @@ class Coco:
         has_masks = (root / "images").is_dir() and any((root / truth).is_dir() for truth in ("masks", "instances"))
         return not has_masks and any(True for view in ("instance", "panoptic") for _ in _annotations(root, view))
 
+    def image_path(self, key: str) -> Path:
+        """Where the image lies."""
+        return self._item(key).image
+
     def read(self, key: str) -> Sample:
         """The image and its truth.
 
         Raises:
             DataError: an unknown key, or a file that cannot be read.
         """
-        item = self._items.get(key)
-        if item is None:
-            near = ", ".join(nearest_names(key, self._items)) or "none"
-            raise DataError(f"{self.name} has no sample {key!r}. Nearest: {near}.")
+        item = self._item(key)
         image = read_image(item.image)
         if isinstance(item.file, CocoPanopticFile):
             whole = item.file.read(item.name)
@@ -133,6 +134,13 @@ class Coco:
         objects = item.file.instances[item.name]
         objects = objects.select(objects.masks.areas() > 0)
         return Sample(image, (self._as_labels(objects) if self._background else objects,), key)
+
+    def _item(self, key: str) -> _Item:
+        item = self._items.get(key)
+        if item is None:
+            near = ", ".join(nearest_names(key, self._items)) or "none"
+            raise DataError(f"{self.name} has no sample {key!r}. Nearest: {near}.")
+        return item
 
     def _as_labels(self, objects: Instances) -> LabelMap:
         ids = np.zeros(objects.size_hw, self.classes.id_dtype)

@@ -70,6 +70,10 @@ class Folder:
         found = f"{len(survey.pairs)} images with their truth: {counts}."
         self.notes: Sequence[str] = tuple(filter(None, (found, about_classes, survey.about_split, *survey.left_aside)))
 
+    def image_path(self, key: str) -> Path:
+        """Where the image lies."""
+        return self._pair(key).image
+
     def read(self, key: str) -> Sample:
         """The image and its truth.
 
@@ -77,12 +81,16 @@ class Folder:
             DataError: an unknown key, a file that cannot be read or does not fit the other, or files per class that overlap.
             ClassSpaceError: a value in the mask that no class claims.
         """
+        pair = self._pair(key)
+        return Sample(read_image(pair.image), (self._truth(pair),), key)
+
+    def _pair(self, key: str) -> Pair:
         pair = self.survey.pairs.get(key)
         if pair is None:
             raise DataError(
                 f"{self.name} has no sample {key!r}. Nearest: {', '.join(nearest_names(key, self.survey.pairs)) or 'none'}."
             )
-        return Sample(read_image(pair.image), (self._truth(pair),), key)
+        return pair
 
     def _truth(self, pair: Pair) -> Segmentation:
         labels = self._labels(pair)

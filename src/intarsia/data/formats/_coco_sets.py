@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,7 +64,8 @@ def read_coco_set(path: str | Path, *, images: str | Path | None = None) -> Anno
 
     Args:
         path: the file.
-        images: the folder that the file names in it are in; None: the folder of the JSON file, or `images/` there.
+        images: the folder that the file names in it are in; None: `images/` or a folder called as the split, beside
+            the JSON file or above it, or its own folder.
 
     Raises:
         DataError: a file that cannot be read or contradicts itself, or names images outside the folder.
@@ -71,7 +73,7 @@ def read_coco_set(path: str | Path, *, images: str | Path | None = None) -> Anno
     path = Path(path)
     file = read_coco(path)
     keys = keys_of_names(file.instances, path)
-    root = _image_root(path, images)
+    root = _image_root(path, images, file.instances)
     return AnnotatedSet(
         name=path.stem,
         kind="instance",
@@ -105,7 +107,8 @@ def read_coco_panoptic_set(path: str | Path, *, images: str | Path | None = None
 
     Args:
         path: the JSON file.
-        images: the folder that the images are in; None: the folder of the JSON file, or `images/` there.
+        images: the folder that the images are in; None: `images/` or a folder called as the split, beside
+            the JSON file or above it, or its own folder.
 
     Raises:
         DataError: a file that cannot be read or contradicts itself, PNG files that are missing, or names outside the folder.
@@ -113,7 +116,7 @@ def read_coco_panoptic_set(path: str | Path, *, images: str | Path | None = None
     path = Path(path)
     file = read_coco_panoptic(path)
     keys = keys_of_names(file.segments, path)
-    root = _image_root(path, images)
+    root = _image_root(path, images, (file.images.get(name, name) for name in file.segments))
     return AnnotatedSet(
         name=path.stem,
         kind="panoptic",
@@ -210,7 +213,18 @@ def _names(text: str, *keys: str) -> bool:
     return sum(re.search(rf'"{key}"\s*:\s*\[', text) is not None for key in keys) >= 2
 
 
-def _image_root(path: Path, images: str | Path | None) -> Path:
+def _image_root(path: Path, images: str | Path | None, names: Iterable[str]) -> Path:
+    """The first of the usual folders that holds the first image."""
     if images is not None:
         return Path(images)
-    return path.parent / "images" if (path.parent / "images").is_dir() else path.parent
+    tail, first = re.sub(r"^(instances|panoptic)_?", "", path.stem), next(iter(names), "")
+    above = path.parent.parent
+    usual = (
+        path.parent / "images" / tail,
+        path.parent / "images",
+        path.parent,
+        path.parent / tail,
+        above / tail,
+        above / "images",
+    )
+    return next((folder for folder in usual if first and (folder / first).is_file()), usual[1] if usual[1].is_dir() else usual[2])

@@ -1,4 +1,4 @@
-"""Annotated sets made of others: of another kind, of some classes, of objects and label maps together. Nothing is read before asked."""
+"""Annotated sets made of others: of another kind, of some classes, of objects and label maps together."""
 
 from __future__ import annotations
 
