@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from intarsia.classical._permutohedral import part_bounds, permutohedral
+from intarsia.classical._permutohedral import in_parts, permutohedral
 from intarsia.core import SettingsError
 
 
@@ -110,7 +110,7 @@ def test_parts_change_no_value(monkeypatch):
     whole = permutohedral(features)
     expected = whole.filter(values)
     monkeypatch.setattr("intarsia.classical._permutohedral.SMALL_PART", 100)
-    assert part_bounds(600) == [0, 100, 200, 300, 400, 500, 600]
+    assert in_parts(lambda *part: part, 600, None)[4:] == [(4, 400, 500), (5, 500, 600)]
     parts = permutohedral(features)
     assert len(parts) == len(whole) < len(parts.members)
     assert parts.filter(values).dtype == np.float64

@@ -30,32 +30,30 @@ from numba import njit
 
 from intarsia.core import Array, SettingsError
 
-__all__ = ["Lattice", "Normalization", "in_blocks", "in_parts", "part_bounds", "permutohedral"]
+__all__ = ["FEW_VALUES", "Lattice", "Normalization", "in_blocks", "in_parts", "permutohedral"]
 
 Normalization = Literal["symmetric", "before", "after", "none"]
 
-BLOCK = 8192  # points or corners that a thread takes at a time
 MOST_PARTS, SMALL_PART = 8, 16384  # more threads than parts find no work in splat; a small part is not worth a thread
+FEW_VALUES = 1 << 20  # in the corners of a lattice, below which its blur is faster without waiting for threads at each axis
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbouring keys land far apart
 
 
-def in_blocks(task: Callable[[int, int], object], size: int, pool: Executor | None, block: int = BLOCK) -> None:
+def in_blocks(task: Callable[[int, int], object], size: int, pool: Executor | None, least: int = SMALL_PART) -> None:
     """Call `task(start, stop)` for consecutive blocks of 0..size, in the threads of a pool or one after the other."""
+    block = max(least, -(-size // MOST_PARTS))
     starts = range(0, size, block)
     stops = [min(start + block, size) for start in starts]
-    list(map(task, starts, stops) if pool is None or len(starts) < 2 else pool.map(task, starts, stops))
+    run = map if pool is None or len(starts) < 2 else pool.map
+    list(run(task, starts, stops))
 
 
-def in_parts(task: Callable[[int], object], size: int, pool: Executor | None) -> list[Any]:
-    """The results of `task(part)` for each part of so many points, in the threads of a pool or one after the other."""
-    parts = range(len(part_bounds(size)) - 1)
-    return list(map(task, parts) if pool is None or len(parts) < 2 else pool.map(task, parts))
-
-
-def part_bounds(size: int) -> list[int]:
-    """Where the parts of so many points begin, and where the last one ends."""
-    count = min(max(size // SMALL_PART, 1), MOST_PARTS)
-    return [size * part // count for part in range(count + 1)]
+def in_parts(task: Callable[[int, int, int], object], size: int, pool: Executor | None) -> list[Any]:
+    """The results of `task(part, start, stop)` for the parts of 0..size, in the threads of a pool or one after the other."""
+    parts = range(min(max(size // SMALL_PART, 1), MOST_PARTS))
+    bounds = [size * part // len(parts) for part in (*parts, len(parts))]
+    run = map if pool is None or len(parts) < 2 else pool.map
+    return list(run(task, parts, bounds[:-1], bounds[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +87,10 @@ class Lattice:
 
     def filter(self, values: Array, *, transpose: bool = False, pool: Executor | None = None) -> Array:
         """K applied to values (N, C) of float32 or float64, or its transpose (for gradients); returns the same."""
-        bounds, out = part_bounds(len(values)), np.zeros_like(values)
-        sums = np.zeros((len(self.members), values.shape[1]), values.dtype)
-
-        def splat(part: int) -> None:
-            a, b = bounds[part], bounds[part + 1]
-            self.splat(values[a:b], sums, part, a, transpose=transpose)
-
-        def read(part: int) -> None:
-            a, b = bounds[part], bounds[part + 1]
-            self.slice(blurred, out[a:b], part, a, transpose=transpose)
-
-        in_parts(splat, len(values), pool)
+        out, sums = np.zeros_like(values), np.zeros((len(self.members), values.shape[1]), values.dtype)
+        in_parts(lambda part, a, b: self.splat(values[a:b], sums, part, a, transpose=transpose), len(values), pool)
         blurred = self.blur(sums, transpose=transpose, pool=pool)
-        in_parts(read, len(values), pool)
+        in_parts(lambda part, a, b: self.slice(blurred, out[a:b], part, a, transpose=transpose), len(values), pool)
         return out
 
     def splat(self, values: Array, sums: Array, part: int, start: int, *, transpose: bool = False) -> None:
@@ -117,9 +105,10 @@ class Lattice:
         size = len(self)
         here, there = (np.empty((size + 1, sums.shape[1]), sums.dtype) for _ in range(2))
         here[size] = there[size] = 0
-        in_blocks(partial(_gather, sums, self.first, self.entries, here), size, pool)
+        least = FEW_VALUES // sums.shape[1]
+        in_blocks(partial(_gather, sums, self.first, self.entries, here), size, pool, least)
         for axis in self.neighbours[::-1] if transpose else self.neighbours:
-            in_blocks(partial(_blur, here, axis, there), size, pool)
+            in_blocks(partial(_blur, here, axis, there), size, pool, least)
             here, there = there, here
         return here
 
@@ -148,15 +137,14 @@ def permutohedral(features: Array, normalization: Normalization = "symmetric", *
     features = np.ascontiguousarray(features, np.float32)
     if features.ndim != 2 or 0 in features.shape:
         raise SettingsError(f"The features of a lattice have shape {features.shape}; (N, d) finite numbers are expected.")
-    bounds, lift = part_bounds(len(features)), _lift(features.shape[1])
-    ranges = np.array(in_parts(lambda part: _range(features[bounds[part] : bounds[part + 1]]), len(features), pool))
+    lift = _lift(features.shape[1])
+    ranges = np.array(in_parts(lambda part, a, b: _range(features[a:b]), len(features), pool))
     base, strides = _names(ranges[:, 0].min(0), ranges[:, 1].max(0), lift)
     steps = _steps(features.shape[1]) @ strides
     shape = (len(features), len(lift))
     corners, shares = np.empty(shape, np.int32), np.empty(shape, np.float32)
 
-    def enclose(part: int) -> Array:
-        a, b = bounds[part], bounds[part + 1]
+    def enclose(part: int, a: int, b: int) -> Array:
         return _enclose(features[a:b], lift, base, strides, steps, corners[a:b], shares[a:b])
 
     found: list[Array] = in_parts(enclose, len(features), pool)

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from intarsia.classical._permutohedral import Lattice, Normalization, in_blocks, in_parts, part_bounds, permutohedral
+from intarsia.classical._permutohedral import FEW_VALUES, Lattice, Normalization, in_blocks, in_parts, permutohedral
 from intarsia.classical._pixels import as_unit_range
 from intarsia.core import Array, ClassSpace, LabelMap, SegmentationError, SettingsError, as_image, smallest_id_dtype
 
@@ -34,7 +34,7 @@ __all__ = ["DEEPLAB", "DEEPLAB_V2", "DenseCRF", "mean_field", "refine", "unary_f
 BLOCK = 4080  # pixels whose beliefs are made in one go: few enough for the cache, and rows of them start in different sets of it
 LEAST_PROB = 1e-5
 FEW_ROWS = 64  # whose beliefs are made in one go, in the innermost cache
-FEW_VALUES = 1 << 18  # beliefs below which threads cost more than they bring
+FEW_BELIEFS = 1 << 18  # below which threads cost more than they bring
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def refine(
             "image's size fits, with one score for each class."
         )
     shape = unary.shape
-    count = threads or (vars(numba.config)["NUMBA_NUM_THREADS"] if unary.size > FEW_VALUES else 1)
+    count = threads or (vars(numba.config)["NUMBA_NUM_THREADS"] if unary.size > FEW_BELIEFS else 1)
     with ThreadPoolExecutor(count) if count > 1 else nullcontext() as pool:
         kernels = settings.lattices(image, pool)
         q = _infer(unary.reshape(shape[0], -1), kernels, settings, pool)
@@ -239,12 +239,12 @@ def mean_field(
         raise SettingsError(f"The compatibility has shape {compatibility.shape}; {(labels, labels)} fits {labels} labels.")
     width = labels if labels <= 4 else -(-labels // 8) * 8  # whole vectors of the processor: half the time of 21 labels
     mixing = None if compatibility is None else np.ascontiguousarray(-compatibility.T, np.float32)
-    bounds, q = part_bounds(size), np.empty((labels, size), np.float32)
+    q = np.empty((labels, size), np.float32)
     sums = [np.empty((len(lattice.members), width), np.float32) for _, lattice in kernels]
     blurred: list[Array] = []
     steps, step = iterations if kernels else 0, 0
 
-    def believe(part: int) -> float:
+    def believe(part: int, first: int, end: int) -> float:
         """A step of the pixels of a part, whose beliefs are kept as sums for the next, and as a result where one is needed.
 
         Returns the largest change of a belief, if that is asked for.
@@ -253,8 +253,8 @@ def mean_field(
         for (_, lattice), of_kernel in zip(kernels, sums, strict=False):
             of_kernel[lattice.starts[part] : lattice.starts[part + 1]] = 0
         scratch = np.empty((BLOCK, width), np.float32)
-        for start in range(bounds[part], bounds[part + 1], BLOCK):
-            stop = min(start + BLOCK, bounds[part + 1])
+        for start in range(first, end, BLOCK):
+            stop = min(start + BLOCK, end)
             rows = scratch[: stop - start]
             rows[:] = 0
             for (weight, lattice), values in zip(kernels, blurred, strict=False):
@@ -282,8 +282,17 @@ def mean_field(
         if step and change < stop_below:
             break
         blurred.clear()
-        blurred += [lattice.blur(of_kernel, pool=pool) for (_, lattice), of_kernel in zip(kernels, sums, strict=False)]
+        blurred += _blur_all([lattice for _, lattice in kernels], sums, pool)
     return q
+
+
+def _blur_all(lattices: Sequence[Lattice], sums: Sequence[Array], pool: Executor | None) -> list[Array]:
+    """Blur the sums of all kernels: large lattices one after the other by all threads, small ones each by one."""
+    if pool is None or any(
+        len(lattice) * of_kernel.shape[1] > FEW_VALUES for lattice, of_kernel in zip(lattices, sums, strict=False)
+    ):
+        return [lattice.blur(of_kernel, pool=pool) for lattice, of_kernel in zip(lattices, sums, strict=False)]
+    return list(pool.map(lambda lattice, of_kernel: lattice.blur(of_kernel), lattices, sums))
 
 
 def _gray_levels(image: Array) -> Array:
