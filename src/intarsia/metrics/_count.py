@@ -16,20 +16,18 @@ import numpy as np
 from numba import config, njit
 
 from intarsia.core import Array
-from intarsia.metrics._runs import LANES, TILE, eight_bytes, list_runs
+from intarsia.metrics._runs import LANES, TILE, list_runs
 
 __all__ = ["THREADS", "count_pairs", "in_pieces", "in_threads", "pieces"]
 
 THREADS: int = getattr(config, "NUMBA_NUM_THREADS", 1)  # the cores, or what the user set by the variable of this name
 PIXELS_PER_RUN = 10  # with shorter ones it is faster to count pixels
 NOISY = 4 * TILE  # pixels that are counted one by one before it is asked again whether there are runs
+CHUNK = 512  # of them, whose bins are found together
 STRIP = 1 << 16  # pixels that are copied at a time where maps have gaps
 PIXELS_PER_PIECE = 1 << 20  # a tenth of a millisecond of work; with less, waking a thread costs more than it saves
 
 ONE = np.uint32(1)
-BYTE = np.uint64(8)
-WORD = np.uint64(0xFFFF)
-EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 PAD = 16  # 64 bytes between tables: those a power of two apart would fight for the same lines of the cache
 
 
@@ -46,26 +44,19 @@ def count_pairs(truth: Array, prediction: Array, classes: int, truth_ignore: int
     Returns:
         (K + 1, K + 1) int64, rows truth, columns prediction. Its sum is less than H W if an id is none of these.
     """
-    in_bytes = truth.dtype == prediction.dtype == np.uint8
-    side = 256 if in_bytes else classes + 2
-    ids = None if in_bytes else (np.uint32(classes), np.uint32(truth_ignore), np.uint32(prediction_ignore))
+    side = classes + 2
     tables = np.zeros((pieces(truth.size, max(PIXELS_PER_PIECE, side * side)), 4, side * side + PAD), np.uint32)
-    in_pieces(_count, truth, prediction, tables, ids)
-    bins = tables.reshape(-1, side * side + PAD)[:, : side * side].reshape(-1, side, side)
-    if not in_bytes:
-        paired: Array = bins[:, :-1, :-1].sum(0, dtype=np.int64)
-        return paired
-    rows, columns = (np.append(np.arange(classes), ignored) for ignored in (truth_ignore, prediction_ignore))
-    counts: Array = np.zeros((classes + 1, classes + 1), np.int64)
-    known = np.ix_(rows < 256, columns < 256)
-    counts[known] = bins[:, rows[rows < 256, None], columns[columns < 256]].sum(0, dtype=np.int64)
-    return counts
+    ids = np.uint32(classes), np.uint32(truth_ignore), np.uint32(prediction_ignore)
+    in_pieces(_count, truth, prediction, tables, *ids)
+    counts: Array = tables[..., : side * side].sum((0, 1), dtype=np.int64).reshape(side, side)
+    return counts[:-1, :-1]
 
 
 @njit(nogil=True, cache=True)
-def _count(truth: Array, prediction: Array, tables: Array, ids: Any) -> None:
-    """Add the pairs of two (P,) maps of any integer dtype to four tables of bins, see `_bin`."""
-    ends, bins = np.empty(TILE + LANES, np.uint32), np.empty(NOISY, np.uint32)
+def _count(truth: Array, prediction: Array, tables: Array, classes: Any, truth_ignore: Any, prediction_ignore: Any) -> None:
+    """Add the pairs of two (P,) maps of any integer dtype to four tables of (K + 2) x (K + 2) bins."""
+    ends, bins = np.empty(TILE + LANES, np.uint32), np.empty(CHUNK, np.uint32)
+    side = classes + np.uint32(2)
     start, pixels = 0, 0
     while start + pixels < truth.size:
         start += pixels
@@ -75,46 +66,22 @@ def _count(truth: Array, prediction: Array, tables: Array, ids: Any) -> None:
             first = np.uint32(0)
             for run in range(runs):
                 at, after = np.uint64(start) + np.uint64(ends[run]), ends[run] + ONE
-                tables[0, np.uint64(_bin(truth[at], prediction[at], ids))] += after - first
+                row, column = _slot(truth[at], classes, truth_ignore), _slot(prediction[at], classes, prediction_ignore)
+                tables[0, np.uint64(row * side + column)] += after - first
                 first = after
             continue
         pixels = min(NOISY, truth.size - start)
-        if ids is None:
-            _count_bytes(truth, prediction, start, pixels, tables)
-            continue
-        for k in range(pixels):  # apart from the counting, so that it runs as vector instructions
-            bins[k] = _bin(truth[np.uint64(start + k)], prediction[np.uint64(start + k)], ids)
-        for k in range(0, pixels - 3, 4):
-            for table in range(4):
-                tables[table, np.uint64(bins[k + table])] += ONE
-        for k in range(pixels // 4 * 4, pixels):
-            tables[0, np.uint64(bins[k])] += ONE
-
-
-@njit(nogil=True, cache=True)
-def _count_bytes(truth: Array, prediction: Array, start: int, pixels: int, tables: Array) -> None:
-    """Add pixels of two (P,) uint8 maps, eight at a time: in words of four 16-bit bins no byte can carry into its neighbour."""
-    for at in range(start, start + pixels // 8 * 8, 8):
-        t, p = eight_bytes(truth, at), eight_bytes(prediction, at)
-        even = ((t & EVEN_BYTES) << BYTE) | (p & EVEN_BYTES)
-        odd = (t & ~EVEN_BYTES) | ((p >> BYTE) & EVEN_BYTES)
-        for half in range(2):
-            low, high = np.uint64(32 * half), np.uint64(32 * half + 16)
-            tables[0, (even >> low) & WORD] += ONE
-            tables[1, (odd >> low) & WORD] += ONE
-            tables[2, (even >> high) & WORD] += ONE
-            tables[3, (odd >> high) & WORD] += ONE
-    for at in range(start + pixels // 8 * 8, start + pixels):
-        tables[0, np.uint64(_bin(truth[at], prediction[at], None))] += ONE
-
-
-@njit(nogil=True, cache=True)
-def _bin(truth: Any, prediction: Any, ids: Any) -> Any:
-    """Row and column as one number: of 256 x 256 for bytes, else of (K + 2) x (K + 2), where `ids` tell what K is."""
-    if ids is None:
-        return np.uint32(truth) << np.uint32(8) | np.uint32(prediction)
-    classes, truth_ignore, prediction_ignore = ids
-    return _slot(truth, classes, truth_ignore) * (classes + np.uint32(2)) + _slot(prediction, classes, prediction_ignore)
+        for chunk in range(start, start + pixels, CHUNK):
+            here = min(CHUNK, start + pixels - chunk)
+            for k in range(here):  # apart from the counting, so that it runs as vector instructions
+                at = np.uint64(chunk + k)
+                row, column = _slot(truth[at], classes, truth_ignore), _slot(prediction[at], classes, prediction_ignore)
+                bins[k] = row * side + column
+            for k in range(0, here - 3, 4):
+                for table in range(4):
+                    tables[table, np.uint64(bins[k + table])] += ONE
+            for k in range(here // 4 * 4, here):
+                tables[0, np.uint64(bins[k])] += ONE
 
 
 @njit(nogil=True, cache=True)

@@ -17,11 +17,11 @@ from numba.extending import intrinsic
 
 from intarsia.core import Array
 
-__all__ = ["LANES", "TILE", "eight_bytes", "list_runs"]
+__all__ = ["LANES", "TILE", "list_runs"]
 
 ir = import_module("llvmlite.ir")  # comes with numba; by its name, since it has no types
 
-TILE = 512  # pixels; what is kept of them stays in the innermost cache
+TILE = 2048  # pixels; what is kept of them stays in the innermost cache
 LANES = 64
 FEW = 4  # ends of a mask that are read whether or not there are as many: cheaper than to guess how often to turn
 ONE = np.uint64(1)
@@ -43,15 +43,12 @@ def list_runs(one: Array, other: Array, start: int, pixels: int, most: int, ends
         How many runs; 0 if it gave up.
     """
     masked = min(pixels, one.size - 1 - start) // LANES * LANES  # the last pixel of all has no next one
-    found = 0
-    for block in range(0, masked, LANES):
-        found += _ones(_unlike_next(one, start + block) | _unlike_next(other, start + block))
-        if found > most:
-            return 0
     runs = np.uint64(0)
     for block in range(0, masked, LANES):
         mask = _unlike_next(one, start + block) | _unlike_next(other, start + block)
         after = runs + np.uint64(_ones(mask))
+        if after > most:
+            return np.int64(0)
         for few in range(FEW):
             ends[runs + np.uint64(few)] = np.uint64(block) + _zeros_below(mask)
             mask &= mask - ONE
@@ -77,31 +74,18 @@ def _instruction(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_instruction
-def eight_bytes(context: Any, ids: Any, at: Any) -> Any:
-    """Bytes `at` to `at` + 7 as one uint64, wherever they begin; no bounds are checked."""
-
-    def compile_it(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(target, builder, ids, arguments[0], arguments[1], ir.IntType(64))
-
-    return types.uint64(ids, types.int64), compile_it
-
-
-@_instruction
 def _unlike_next(context: Any, ids: Any, at: Any) -> Any:
     """Bit k of 64: whether ids[at + k] differs from ids[at + k + 1]; no bounds are checked."""
 
     def compile_it(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        many = ir.VectorType(target.get_data_type(ids.dtype), LANES)
+        data = target.make_array(ids)(target, builder, arguments[0]).data
+        many = ir.VectorType(target.get_data_type(ids.dtype), LANES).as_pointer()
         after = builder.add(arguments[1], ir.Constant(arguments[1].type, 1))
-        here, there = (_load(target, builder, ids, arguments[0], index, many) for index in (arguments[1], after))
+        pointers = [builder.bitcast(builder.gep(data, [index]), many) for index in (arguments[1], after)]
+        here, there = (builder.load(pointer, align=1) for pointer in pointers)
         return builder.bitcast(builder.icmp_unsigned("!=", here, there), ir.IntType(LANES))
 
     return types.uint64(ids, types.int64), compile_it
-
-
-def _load(target: Any, builder: Any, array_type: Any, array: Any, index: Any, what: Any) -> Any:
-    data = target.make_array(array_type)(target, builder, array).data
-    return builder.load(builder.bitcast(builder.gep(data, [index]), what.as_pointer()), align=1)
 
 
 @_instruction

@@ -68,8 +68,8 @@ def observe_panoptic_quality(prediction: Panoptic, truth: Panoptic, key: str) ->
     """
     counts, predicted, true = _count(prediction, truth, key)
     last = {int(true.class_id[index]): index for index in np.flatnonzero(true.crowd)}
-    excuses = np.isin(np.arange(len(true.crowd)), list(last.values()))
-    no_crowd = np.zeros(len(predicted.crowd), np.bool_)
+    no_crowd, excuses = np.zeros(len(predicted.crowd), np.bool_), np.zeros(len(true.crowd), np.bool_)
+    excuses[list(last.values())] = True
     tallies = _tally(counts, _Side(predicted.class_id, no_crowd, no_crowd), true._replace(excuses=excuses), len(truth.classes))
     return _evidence(tallies, truth, key)
 
