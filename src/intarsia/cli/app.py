@@ -19,6 +19,8 @@ from intarsia.cli.models import models
 from intarsia.cli.predict import predict
 from intarsia.cli.report import report
 from intarsia.cli.score import score
+from intarsia.cli.split import split
+from intarsia.cli.stats import stats
 from intarsia.cli.train import train
 from intarsia.cli.tune_crf import tune_crf
 from intarsia.core.errors import IntarsiaError, memory_ran_out
@@ -32,6 +34,8 @@ Intarsia segments images. What to do first:
   intarsia check FOLDER                  what is wrong with your images and masks, and what fixes it
   intarsia convert SOURCE OUT --to FORMAT
                                          labels of any tool or data set in the format of another
+  intarsia split FOLDER                  train, val and test: every class in each, images of one scene together
+  intarsia stats FOLDER                  how often and how large classes and objects are, in one HTML file
   intarsia train FOLDER                  train on your own images: FOLDER/images/*.jpg and FOLDER/masks/*.png, paired by name
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
@@ -56,7 +60,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, convert, train, evaluate, predict, report, score, merge, models, demo, doctor):
+for command in (check, convert, split, stats, train, evaluate, predict, report, score, merge, models, demo, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.command("tune-crf")(tune_crf)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from intarsia.data.datasets.annotations import annotated_of, kind_of
 from intarsia.data.formats._annotated import AnnotatedSet
 from intarsia.data.formats._recognize import annotation_formats, find_format, format_reader
 from intarsia.data.formats._set_views import combined, of_classes, viewed
+from intarsia.workflow.progress import tell_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["convert"]
 
 IMAGES: tuple[Images, ...] = ("copy", "link", "leave")
-SECONDS_BETWEEN_LINES = 5.0
 FEW = 200
 """Images that one process has converted before others have started."""
 
@@ -85,7 +84,7 @@ def convert(
         workers=_count(len(annotated)) if workers is None else workers,
         compare=compare,
         options=options,
-        progress=_teller(console),
+        progress=tell_of("convert", console),
     )
 
 
@@ -115,21 +114,3 @@ def _opened(source: str | Path | Dataset | AnnotatedSet, *views: str | None) -> 
 
 def _count(images: int) -> int:
     return 1 if images <= FEW else min(8, os.cpu_count() or 1)
-
-
-def _teller(console: Console | None) -> Callable[[int, int], None] | None:
-    """A line every few seconds, with the time left."""
-    if console is None:
-        return None
-    began = told = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told < SECONDS_BETWEEN_LINES or done == total:
-            return
-        told = now
-        left = (now - began) / done * (total - done)
-        console.print(f"convert: {done:,} of {total:,} images, about {left:.0f} s left", highlight=False)
-
-    return tell

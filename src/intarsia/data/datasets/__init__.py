@@ -6,7 +6,7 @@ from pathlib import Path
 
 from intarsia.core import Catalog, DataError, Dataset, SettingsError, nearest_names
 from intarsia.data.datasets._declared import read_classes, write_classes
-from intarsia.data.datasets._split_file import apply_split, split_file_of
+from intarsia.data.datasets._split_file import apply_split, place_of, split_file_of
 from intarsia.data.formats._recognize import COCO, annotation_formats, find_format
 
 __all__ = ["DATASETS", "find_dataset", "open_dataset", "read_classes", "write_classes"]
@@ -29,10 +29,10 @@ def open_dataset(source: str | Path, *, view: str | None = None) -> Dataset:
     """
     name, rest = find_dataset(source)
     dataset = _open_named(name, rest, view)
-    if name == "folder" or not rest:  # a folder reads its split.toml itself
+    root = place_of(rest)
+    if name == "folder" or root is None or not split_file_of(root).is_file():  # a folder reads the file itself
         return dataset
-    root = Path(rest if Path(rest).exists() else rest.partition(":")[2])  # labelme:export
-    return apply_split(dataset, split_file_of(root)) if split_file_of(root).is_file() else dataset
+    return apply_split(dataset, split_file_of(root))
 
 
 def find_dataset(source: str | Path) -> tuple[str, str]:

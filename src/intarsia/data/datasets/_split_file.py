@@ -20,9 +20,15 @@ from intarsia.data.datasets._declared import read_toml
 from intarsia.data.datasets._pairs import split_by_table
 from intarsia.data.formats._files import write_bytes
 
-__all__ = ["SPLIT", "apply_split", "split_file_of", "write_split"]
+__all__ = ["SPLIT", "apply_split", "place_of", "split_file_of", "write_split"]
 
 SPLIT = "split.toml"
+
+
+def place_of(rest: str) -> Path | None:
+    """The folder or file of a data set, from what `find_dataset` gives beside its name; None of a generated one."""
+    found = next((text for text in (rest, rest.partition(":")[2]) if text and Path(text).exists()), None)  # labelme:export
+    return None if found is None else Path(found)
 
 
 def split_file_of(source: Path) -> Path:
