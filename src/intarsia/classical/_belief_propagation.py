@@ -33,7 +33,7 @@ def min_sum(energy: Energy, *, iterations: int = 10, damping: float = 0.0) -> La
     lowest = energies[0]
     for _ in range(iterations):
         change = messages.iterate()
-        labels = decode(messages.unary, *energy.arcs[:3], energy.arc_weights, messages.label_cost, messages.values)
+        labels = decode(messages.unary, *energy.arcs[:3], energy.arc_weights, *energy.arc_costs, messages.values)
         energies.append(energy.cost(labels))
         if energies[-1] < lowest:
             best, lowest = labels, energies[-1]
@@ -61,14 +61,12 @@ class _Messages:
         if not 0 <= damping < 1:
             raise SettingsError(f"damping is {damping}; it is 0 or more and below 1.")
         self.unary = np.asarray(energy.unary, np.float64)
-        self.label_cost = np.asarray(energy.label_cost, np.float64)
         self.values = np.zeros((2 * len(energy.edges), self.unary.shape[1]))
-        self.scale = float(max(np.ptp(self.unary), np.ptp(self.label_cost) * energy.weights.max(initial=0)))
-        self._arcs, self._weights, self._damping, self._soft = energy.arcs, energy.arc_weights, damping, soft
+        self.scale = float(max(np.ptp(self.unary), np.ptp(energy.label_cost) * energy.weights.max(initial=0)))
+        self._given = (self.unary, *energy.arcs[:3], energy.arc_weights, *energy.arc_costs, self.values, damping, soft)
 
     def iterate(self) -> float:
         """Pass all messages once, in the order of the nodes and back; the largest change."""
         from intarsia.classical._mrf_kernels import pass_messages
 
-        given = (self.unary, *self._arcs[:3], self._weights, self.label_cost, self.values, self._damping, self._soft)
-        return float(max(pass_messages(*given, True), pass_messages(*given, False)))
+        return float(max(pass_messages(*self._given, True), pass_messages(*self._given, False)))

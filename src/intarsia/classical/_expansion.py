@@ -28,6 +28,7 @@ def exact_binary(energy: Energy) -> Labelling:
     Raises:
         SettingsError: not two labels; V(0, 0) + V(1, 1) > V(0, 1) + V(1, 0), for which there is no cut.
     """
+    _check_one_kind(energy)
     if energy.unary.shape[1] != 2:
         raise SettingsError(f"An exact cut is between two labels, and there are {energy.unary.shape[1]}. Take expansion or swap.")
     cost = energy.label_cost
@@ -52,7 +53,7 @@ def expansion(energy: Energy, start: Array | None = None, *, max_sweeps: int = 1
     Raises:
         SettingsError: the label cost is no metric.
     """
-    _check_label_cost(energy.label_cost, "expansion")
+    _check_label_cost(energy, "expansion")
     detour = (energy.label_cost[:, :, None] + energy.label_cost).min(1)
     if (energy.label_cost > detour * (1 + NOISE)).any():
         raise SettingsError("label_cost breaks the triangle inequality V(a, b) <= V(a, c) + V(c, b) of expansion. Take swap.")
@@ -81,7 +82,7 @@ def swap(energy: Energy, start: Array | None = None, *, max_sweeps: int = 10) ->
     Raises:
         SettingsError: the label cost is negative, or not 0 between equal labels.
     """
-    _check_label_cost(energy.label_cost, "swap")
+    _check_label_cost(energy, "swap")
     first, second = energy.ends
     label_cost, weights = energy.label_cost, energy.weights
 
@@ -133,7 +134,14 @@ def _descend(
     return Labelling(labels, energies)
 
 
-def _check_label_cost(label_cost: Array, solver: str) -> None:
+def _check_one_kind(energy: Energy) -> None:
+    if energy.table is not None:
+        raise SettingsError("Cuts are for pairs of one kind, and label_cost has a table. Take icm, min_sum or mean_field.")
+
+
+def _check_label_cost(energy: Energy, solver: str) -> None:
+    _check_one_kind(energy)
+    label_cost = energy.label_cost
     if label_cost.min() < 0 or label_cost.diagonal().any():
         raise SettingsError(f"label_cost {label_cost.tolist()} is negative, or not 0 between equal labels, as {solver} needs.")
 

@@ -24,10 +24,10 @@ def icm(energy: Energy, start: Array | None = None, *, max_sweeps: int = 100) ->
     from intarsia.classical._mrf_kernels import icm_sweep
 
     labels = energy.start(start)
-    unary, cost = np.asarray(energy.unary, np.float64), np.asarray(energy.label_cost, np.float64)
+    unary = np.asarray(energy.unary, np.float64)
     energies = [energy.cost(labels)]
     for _ in range(max_sweeps):
-        if not icm_sweep(labels, unary, energy.arcs.first, energy.arcs.head, energy.arc_weights, cost):
+        if not icm_sweep(labels, unary, energy.arcs.first, energy.arcs.head, energy.arc_weights, *energy.arc_costs):
             break
         energies.append(energy.cost(labels))
     return Labelling(labels, energies)

@@ -1,6 +1,7 @@
 """The energy of a labelling with costs of nodes and of neighbours that differ, on grids of pixels and on any graph.
 
-E(x) = sum_p D_p(x_p) + sum_pq w_pq V(x_p, x_q). The solvers are beside it: `_icm`, `_belief_propagation`, `_expansion`.
+E(x) = sum_p D_p(x_p) + sum_pq w_pq V(x_p, x_q), where pairs may be of several kinds, each with a V of its own. The solvers are
+beside it: `_icm`, `_belief_propagation`, `_mean_field`; and `_expansion`, for pairs of one kind.
 Szeliski et al., "A comparative study of energy minimization methods for Markov random fields", PAMI 2008.
 """
 
@@ -33,23 +34,28 @@ class Energy:
         unary: (N, L) cost D of each label at each node.
         edges: (E, 2) integer nodes of each pair of neighbours.
         weights: (E,) of each pair, 0 or more.
-        label_cost: (L, L) symmetric cost V of two labels beside each other.
+        label_cost: (L, L) symmetric cost V of two labels beside each other; with `table`, (T, L, L) costs of any sign of the
+            label of a pair's first and of its second node.
+        table: (E,) integer, which of the T costs a pair has.
 
     Raises:
-        SettingsError: shapes that do not fit, a negative weight, an asymmetric `label_cost`, a value that is not finite.
+        SettingsError: shapes that do not fit, a negative weight, an asymmetric `label_cost`, a value that is not finite, a table
+            that there is not.
     """
 
     unary: Array
     edges: Array
     weights: Array
     label_cost: Array
+    table: Array | None = None
 
     def __post_init__(self) -> None:
         if self.unary.ndim != 2 or 0 in self.unary.shape:
             raise SettingsError(f"unary has shape {self.unary.shape}; (nodes, labels) is expected, at least one of each.")
-        labels = self.unary.shape[1]
-        for name, shape in (("weights", (len(self.edges),)), ("label_cost", (labels, labels))):
-            if getattr(self, name).shape != shape:
+        labels, pairs = self.unary.shape[1], (len(self.edges),)
+        square = (labels, labels) if self.table is None else (len(self.label_cost), labels, labels)
+        for name, shape in (("weights", pairs), ("label_cost", square), ("table", pairs)):
+            if getattr(self, name) is not None and getattr(self, name).shape != shape:
                 raise SettingsError(f"{name} has shape {getattr(self, name).shape}; {shape} is expected.")
         for name in ("unary", "weights", "label_cost"):
             if not np.isfinite(getattr(self, name)).all():
@@ -58,8 +64,13 @@ class Energy:
                 )
         if self.weights.min(initial=0) < 0:
             raise SettingsError(f"weights hold {self.weights.min():g}; they are 0 or more. A sign belongs into label_cost.")
-        if not np.array_equal(self.label_cost, self.label_cost.T):
-            raise SettingsError("label_cost is not symmetric; the order of two neighbours has no meaning here.")
+        if self.table is None:
+            if not np.array_equal(self.label_cost, self.label_cost.T):
+                raise SettingsError("label_cost is not symmetric; the order of two neighbours has no meaning without a table.")
+        elif self.table.size and not 0 <= self.table.min() <= self.table.max() < len(self.label_cost):
+            raise SettingsError(
+                f"table holds {self.table.min()} to {self.table.max()}, and there are {len(self.label_cost)} costs, from 0."
+            )
 
     @cached_property
     def arcs(self) -> Arcs:
@@ -71,6 +82,16 @@ class Energy:
         weights = np.empty(2 * len(self.edges))
         weights[self.arcs.forward] = weights[self.arcs.reverse[self.arcs.forward]] = self.weights
         return weights
+
+    @cached_property
+    def arc_costs(self) -> tuple[Array, Array]:
+        """(2 E,) int32 table of each arc, and (T, L, L) float64 tables: cost of the label that it leaves and the one it meets."""
+        table = np.zeros(2 * len(self.edges), np.int32)
+        if self.table is None:
+            return table, np.ascontiguousarray(self.label_cost[None], np.float64)
+        table[self.arcs.forward] = self.table
+        table[self.arcs.reverse[self.arcs.forward]] = self.table + len(self.label_cost)
+        return table, np.concatenate([self.label_cost, self.label_cost.transpose(0, 2, 1)]).astype(np.float64)
 
     @cached_property
     def ends(self) -> tuple[Array, Array]:
@@ -92,7 +113,8 @@ class Energy:
         """The energy of (N,) labels."""
         first, second = self.ends
         own = np.take_along_axis(self.unary, labels[:, None], 1).sum(dtype=np.float64)
-        pairs = self.label_cost[labels[first], labels[second]]
+        kind = () if self.table is None else (self.table,)
+        pairs = self.label_cost[(*kind, labels[first], labels[second])]
         return float(own + self.weights @ pairs)
 
 

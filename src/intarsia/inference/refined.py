@@ -33,6 +33,7 @@ REFINEMENTS = {
     "crf": "dense_crf.DenseCRF",
     "crf_deeplab": "dense_crf.DEEPLAB",
     "crf_deeplab_v2": "dense_crf.DEEPLAB_V2",
+    "region_crf": "region_crf.RegionCRF",
 }
 """By name, where in `intarsia.postprocess` a refinement is: a frozen dataclass whose fields, numbers, texts and
 tuples of them, are its settings, or an instance of one."""
