@@ -61,7 +61,7 @@ class DataStatistics:
     @property
     def all_pixels(self) -> Array:
         """(K,) int64, pixels of each class in all splits."""
-        return np.sum(list(self.pixels.values()), 0, dtype=np.int64)
+        return np.stack(list(self.pixels.values())).sum(0, dtype=np.int64)
 
     @property
     def weights(self) -> Array:

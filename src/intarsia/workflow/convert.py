@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intarsia.core import Dataset, SettingsError
+from intarsia.core import DataError, Dataset, IntarsiaError, SettingsError
 from intarsia.data._each_image import Images
 from intarsia.data.convert import COMPARED, Conversion, convert_set, target_kinds
 from intarsia.data.datasets import find_dataset, open_dataset
@@ -103,11 +103,11 @@ def _opened(source: str | Path | Dataset | AnnotatedSet, *views: str | None) -> 
         found = find_format(source)
         if found is not None:
             return format_reader(found.name)(Path(source))
-    refused: list[SettingsError] = []
+    refused: list[IntarsiaError] = []
     for view in dict.fromkeys([*filter(None, views), "panoptic", "instance", "semantic"]):
         try:
             return annotated_of(open_dataset(source, view=view))
-        except SettingsError as error:
+        except (DataError, SettingsError) as error:  # which data sets have which view, they say when asked
             refused.append(error)
     raise refused[0]
 

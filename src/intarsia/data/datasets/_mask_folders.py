@@ -31,7 +31,7 @@ MASK_FOLDERS: dict[str, tuple[Kind, ...]] = {
     "index": ("semantic",),
     "color": ("semantic",),
     "class_files": ("semantic",),
-    "class_instance": ("instance", "panoptic"),
+    "class_instance": ("panoptic", "instance"),
 }
 """The kinds of truth that each takes."""
 IGNORED_COLOR = (224, 224, 192)

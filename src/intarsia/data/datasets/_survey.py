@@ -89,6 +89,8 @@ def survey_folder(source: Path, *, view: str, seed: int = 0, val_fraction: float
         try:
             table = toml["split"] if split_file.name == TOML else read_toml(split_file).get("split", {})
             splits = split_by_table(paired.pairs, table, split_file)
+            counts = ", ".join(f"{len(keys)} {split}" for split, keys in splits.items())
+            about_split = f"Split by {split_file}: {counts}." if split_file.name != TOML else None
         except DataError as error:
             faults.append(Fault("declaration", str(error), (split_file,)))
     else:
