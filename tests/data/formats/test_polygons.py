@@ -31,17 +31,19 @@ def pasted(crop, size_hw) -> np.ndarray:
     return full
 
 
-def slow_fill(rings, size_hw) -> np.ndarray:
-    """Lines left of each centre, counted one by one."""
-    full = np.zeros(size_hw, np.bool_)
+def slow_fill(rings, size_hw) -> tuple[np.ndarray, np.ndarray]:
+    """Lines left of each centre, counted one by one; and whether one comes so near that rounding decides."""
+    full, near = np.zeros((2, *size_hw), np.bool_)
     for y, x in np.ndindex(*size_hw):
         crossings = 0
         for ring in rings:
             for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
                 if (y0 <= y + 0.5) != (y1 <= y + 0.5):
-                    crossings += x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0) <= x + 0.5
+                    at = x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+                    crossings += at <= x + 0.5
+                    near[y, x] |= abs(at - x - 0.5) < 1e-9
         full[y, x] = crossings % 2
-    return full
+    return full, near
 
 
 def test_outlines_by_hand():
@@ -95,8 +97,8 @@ def test_an_outline_filled_is_the_mask(mask):
 @settings(max_examples=100, deadline=None)
 def test_filling_agrees_with_a_slow_loop(rings):
     found = pasted(mask_of_rings(rings, (7, 8)), (7, 8))
-    differ = found != slow_fill(rings, (7, 8))
-    assert not differ.any() or not np.array_equal(np.round(np.concatenate(rings), 3), np.concatenate(rings))
+    expected, near = slow_fill(rings, (7, 8))
+    assert not ((found != expected) & ~near).any()
 
 
 def test_polygons_that_share_an_edge_share_no_pixel_and_leave_none_out():
