@@ -24,7 +24,7 @@ def convert(
         str | None, typer.Option(help="Label maps of the same images: with the objects of SOURCE they become panoptic maps.")
     ] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes, in this order: car,person.")] = None,
-    images: Annotated[str, typer.Option(help="copy, link (symbolic links) or leave the image files.")] = "copy",
+    images: Annotated[str, typer.Option(help="copy, link (hard links, on one disk) or leave the image files.")] = "copy",
     workers: Annotated[int | None, typer.Option(help="Processes. [default: by the number of images]")] = None,
     compare: Annotated[int, typer.Option(help="Read so many images back and compare them; 0 for none.")] = 100,
     option: Annotated[list[str] | None, typer.Option("--set", help="Option of the format, NAME=VALUE. May come again.")] = None,

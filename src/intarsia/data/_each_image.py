@@ -63,12 +63,12 @@ class _Work:
             target.parent.mkdir(parents=True, exist_ok=True)
             if self.targets == "link":
                 target.unlink(missing_ok=True)
-                target.symlink_to(path.resolve())
+                target.hardlink_to(path.resolve())  # readers follow no symbolic link out of their folder
             else:
                 with written_whole(target) as unfinished:
                     shutil.copyfile(path, unfinished)
         except OSError as error:
-            advice = " Copy the images instead." if self.targets == "link" else " Is the disk full?"
+            advice = " Links reach one disk only: copy the images." if self.targets == "link" else " Is the disk full?"
             raise DataError(f"{target} cannot be made of {path} ({error}).{advice}") from error
         return True
 

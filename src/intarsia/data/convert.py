@@ -122,7 +122,7 @@ def convert_set(
         annotated: the set; truths of a kind that the format does not take are turned into one that it does.
         out: a new or empty folder, or that of a run that was killed.
         to: a name in `target_formats()`.
-        images: "copy", "link" (symbolic links) or "leave" the image files.
+        images: "copy", "link" (hard links, on one disk) or "leave" the image files.
         workers: processes; more than 1 ask the calling script for `if __name__ == "__main__":`.
         compare: up to so many images, evenly spread, are read back and compared; 0 for none.
         options: keyword arguments of the format's writer.

@@ -50,7 +50,7 @@ def convert(
         kind: "instance", "semantic" or "panoptic": the truths to write. None: those of the source if the format takes them.
         semantic: label maps of the same images, which with the objects of `source` make panoptic maps.
         classes: names of the classes to keep, in their new order; None keeps all.
-        images: "copy", "link" or "leave" the image files.
+        images: "copy", "link" (hard links, on one disk) or "leave" the image files.
         workers: processes; None chooses by the number of images.
         compare: up to so many images are read back and compared; 0 for none.
         options: keyword arguments of the format's writer.

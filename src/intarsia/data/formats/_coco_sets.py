@@ -18,6 +18,7 @@ import numpy as np
 from intarsia.core import Instances, Panoptic, SegmentationError
 from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
+from intarsia.data.formats._hostile import ends_of_file
 from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco
 from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
 from intarsia.data.formats.image import write_image
@@ -31,8 +32,6 @@ __all__ = [
     "write_coco_set",
 ]
 
-LOOKED_AT = 4096
-"""Bytes at either end of a file that are looked at to recognise it."""
 NO_PIXEL = "an object without a pixel was left out"
 
 
@@ -195,16 +194,7 @@ def _encode_segments(folder: Path, annotated: Annotated) -> Part:
 
 def _ends_of_json(path: Path) -> str:
     """The beginning and the end of a JSON object in a file; empty where it is none."""
-    try:
-        if path.suffix.lower() != ".json" or not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            begin = file.read(LOOKED_AT)
-            file.seek(max(LOOKED_AT, path.stat().st_size - LOOKED_AT))
-            end = file.read(LOOKED_AT)
-    except (OSError, ValueError):
-        return ""
-    text = (begin + end).decode("utf-8", "replace")
+    text = ends_of_file(path, ".json")
     return text if text.lstrip("\ufeff \t\r\n").startswith("{") else ""
 
 
