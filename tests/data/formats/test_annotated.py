@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances, LabelMap, Panoptic, Segment, SettingsError
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, count_by_class, keys_of_names
 from intarsia.data.formats._coco_sets import read_coco_set, write_coco_panoptic_set, write_coco_set
+from intarsia.data.formats._few_files import few_files
 from intarsia.data.formats._recognize import annotation_formats, find_format, format_reader
 from intarsia.data.formats._round_trip import round_trip_ious
 from intarsia.data.formats._set_views import combined, of_classes, viewed
@@ -211,3 +212,16 @@ def test_formats_are_recognised_by_their_files_only(tmp_path):
 def test_views_travel():
     given = viewed(set_of("semantic", STREET, a=LabelMap(np.ones((2, 2), np.uint8), STREET)), "instance")
     assert len(pickle.loads(pickle.dumps(given)).read("a").truth) == 1
+
+
+def test_a_look_into_a_folder_is_bounded(tmp_path):
+    for name in ("a/b/x.json", "y.JSON", "z.txt", ".hidden.json", "1/2/3/4/5/deep.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert sorted(path.name for path in few_files(tmp_path, ".json", 9)) == ["x.json", "y.JSON"]
+    assert len(few_files(tmp_path, ".json", 1)) == 1
+    assert few_files(tmp_path / "none", ".json") == []
+    for number in range(2100):
+        (tmp_path / "many" / str(number)).parent.mkdir(exist_ok=True)
+        (tmp_path / "many" / str(number)).touch()
+    assert few_files(tmp_path / "many", ".json") == []
