@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from intarsia.inference import load
     from intarsia.models import create_model
     from intarsia.workflow.check import check
+    from intarsia.workflow.convert import convert
     from intarsia.workflow.demo import demo
     from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from intarsia.workflow.predict import predict
     from intarsia.workflow.report import report
     from intarsia.workflow.score import score
+    from intarsia.workflow.split import split
+    from intarsia.workflow.stats import stats
     from intarsia.workflow.train import train
     from intarsia.workflow.tune_crf import tune_crf
 
@@ -41,6 +44,7 @@ __all__ = [
     "Panoptic",
     "Sample",
     "check",
+    "convert",
     "create_model",
     "demo",
     "doctor",
@@ -53,12 +57,15 @@ __all__ = [
     "predict",
     "report",
     "score",
+    "split",
+    "stats",
     "train",
     "tune_crf",
 ]
 
 _HOMES = {
     "check": "intarsia.workflow.check",
+    "convert": "intarsia.workflow.convert",
     "create_model": "intarsia.models",
     "demo": "intarsia.workflow.demo",
     "doctor": "intarsia.workflow.doctor",
@@ -71,6 +78,8 @@ _HOMES = {
     "predict": "intarsia.workflow.predict",
     "report": "intarsia.workflow.report",
     "score": "intarsia.workflow.score",
+    "split": "intarsia.workflow.split",
+    "stats": "intarsia.workflow.stats",
     "train": "intarsia.workflow.train",
     "tune_crf": "intarsia.workflow.tune_crf",
 }

@@ -16,7 +16,7 @@ from intarsia.cli import app as app_module
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 STORY = ("check", "train", "evaluate", "tune-crf", "predict", "report")
 """Pages that read as one story over one folder."""
-ALONE = ("demo", "models", "doctor", "score", "merge", "import")
+ALONE = ("demo", "models", "doctor", "score", "merge", "import", "convert", "split", "stats")
 LONGEST_PAGE = 30
 MARGIN = 0.05
 """A score may fall short of the promised one by so much: another processor rounds differently."""
@@ -125,6 +125,22 @@ def test_merge(folder):
     assert float(re.search(r"^ *pq +([\d.]+)", printed, re.MULTILINE)[1]) == 1
     for name in ("merged/masks/3.json", "merged/overlays/3.jpg", "again/objects.csv"):
         assert (folder / name).stat().st_size > 0, name
+
+
+def test_convert(folder):
+    printed = run_page("convert")
+    assert printed.splitlines()[-2:] == ["4", "panoptic 1.0"]
+    assert (folder / "masks/masks/train/0000.png").exists()
+
+
+def test_split(folder):
+    run_page("split")
+    assert (folder / "films/split.toml").exists()
+
+
+def test_stats(folder):
+    run_page("stats")
+    assert (folder / "stats-scenes.html").stat().st_size > 10_000
 
 
 def test_import(folder):
