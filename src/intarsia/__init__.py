@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.demo import demo
     from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
+    from intarsia.workflow.fit_region_crf import fit_region_crf
     from intarsia.workflow.import_weights import import_weights
     from intarsia.workflow.merge import merge
     from intarsia.workflow.models import list_models
@@ -49,6 +50,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "fit_region_crf",
     "import_weights",
     "list_models",
     "load",
@@ -70,6 +72,7 @@ _HOMES = {
     "demo": "intarsia.workflow.demo",
     "doctor": "intarsia.workflow.doctor",
     "evaluate": "intarsia.workflow.evaluate",
+    "fit_region_crf": "intarsia.workflow.fit_region_crf",
     "import_weights": "intarsia.workflow.import_weights",
     "list_models": "intarsia.workflow.models",
     "load": "intarsia.inference",

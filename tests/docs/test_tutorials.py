@@ -14,7 +14,7 @@ import typer.main
 from intarsia.cli import app as app_module
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
-STORY = ("check", "train", "evaluate", "tune-crf", "predict", "report")
+STORY = ("check", "train", "evaluate", "tune-crf", "fit-region-crf", "predict", "report")
 """Pages that read as one story over one folder."""
 ALONE = ("demo", "models", "doctor", "score", "merge", "import", "convert", "split", "stats")
 LONGEST_PAGE = 30
@@ -94,7 +94,8 @@ def test_the_story_from_check_to_report(folder):
     assert (folder / "check-cells.png").exists()
     assert reached(printed["train"].partition("runs/short")[0]) > promised("train") - MARGIN
     assert reached(printed["evaluate"]) > promised("evaluate") - MARGIN
-    assert reached(printed["tune-crf"]) > promised("tune-crf") - MARGIN
+    for page in ("tune-crf", "fit-region-crf"):
+        assert reached(printed[page]) > promised(page) - MARGIN
     assert promised("report") == promised("train") == promised("evaluate")
     share = int(re.search(r"'foreground': (\d+)", printed["predict"])[1]) / (64 * 80)
     assert share == pytest.approx(float(re.search(r"about (0\.\d+) of the pixels", page_text("predict"))[1]), abs=0.03)

@@ -13,6 +13,7 @@ from intarsia.cli.convert import convert
 from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
+from intarsia.cli.fit_region_crf import fit_region_crf
 from intarsia.cli.import_ import import_
 from intarsia.cli.merge import merge
 from intarsia.cli.models import models
@@ -41,6 +42,7 @@ Intarsia segments images. What to do first:
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
   intarsia tune-crf FILE FOLDER          settings of a CRF that sharpens the masks of a model: predict ... --refine-file crf.toml
+  intarsia fit-region-crf FILE FOLDER    a field that knows what lies above what, for the same use
   intarsia score MASKS TRUTH             scores of masks that any tool made
   intarsia merge OBJECTS MASKS --out DIR objects and maps of classes into panoptic maps, from models or files
   intarsia report RUN                    the report of a run again: curves, scores, worst images, in one HTML file
@@ -64,6 +66,7 @@ for command in (check, convert, split, stats, train, evaluate, predict, report, 
     app.command()(command)
 app.command("import")(import_)
 app.command("tune-crf")(tune_crf)
+app.command("fit-region-crf")(fit_region_crf)
 
 
 @app.callback(invoke_without_command=True)

@@ -27,11 +27,15 @@ __all__ = [
     "parse_weights",
 ]
 
-RefineName = Annotated[str | None, typer.Option(help="What refines the result by the image: crf, or crf_deeplab as released.")]
+RefineName = Annotated[
+    str | None, typer.Option(help="What refines the result by the image: crf, crf_deeplab as released, or region_crf.")
+]
 RefineSettings = Annotated[
     list[str] | None, typer.Option("--refine-set", help="Setting of the refinement, such as bilateral_xy=20. May come again.")
 ]
-RefineFile = Annotated[str | None, typer.Option(help="Settings of a refinement in a file, such as tune-crf writes.")]
+RefineFile = Annotated[
+    str | None, typer.Option(help="Settings of a refinement in a file, such as tune-crf and fit-region-crf write.")
+]
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from intarsia.inference.refined import predict_with_prob
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
 from intarsia.postprocess.dense_crf import DEEPLAB, DenseCRF
 
-__all__ = ["RANGES", "Tuned", "predictions_to_tune_on", "tune_crf"]
+__all__ = ["RANGES", "Tuned", "mean_iou", "predictions_to_tune_on", "tune_crf"]
 
 RANGES = {
     "spatial_weight": (0.5, 8.0),
@@ -77,7 +77,7 @@ def tune_crf(
     """
     if not cases or trials < 1:
         raise SettingsError(f"There are {len(cases)} images and {trials} trials; a search needs one of each.")
-    before = _miou(cases)
+    before = mean_iou(cases)
     if np.isnan(before):
         raise SettingsError(f"None of the {len(cases)} images has a pixel with a truth, so settings cannot be compared.")
     ranges = RANGES if all(prediction.prob is not None for prediction, _ in cases) else {**RANGES, **OF_HARD_LABELS}
@@ -90,7 +90,7 @@ def tune_crf(
             leaders = sorted(done, key=lambda trial: -trial[1])[:LEADERS]
             near = leaders[rng.integers(len(leaders))][0]
             field = _draw(rng, ranges, None if number < trials / 2 else near)
-        done.append((field, _miou((field(prediction, sample.image), sample) for prediction, sample in cases)))
+        done.append((field, mean_iou((field(prediction, sample.image), sample) for prediction, sample in cases)))
         if progress is not None:
             progress(number + 1, trials, *done[-1])
     return Tuned(before, tuple(done), len(cases))
@@ -139,7 +139,8 @@ def _draw(rng: np.random.Generator, ranges: Mapping[str, tuple[float, float]], n
     return DenseCRF(**drawn)
 
 
-def _miou(pairs: Iterable[tuple[LabelMap, Sample]]) -> float:
+def mean_iou(pairs: Iterable[tuple[LabelMap, Sample]]) -> float:
+    """The mIoU of predictions, all images counted together; NaN if no pixel has a truth."""
     rows = []
     for prediction, sample in pairs:
         for truth in sample.truths or (sample.truth,):
