@@ -219,7 +219,7 @@ def _image(name: str, file: Path, folder: Path) -> Path:
     inside = os.path.relpath(os.path.normpath(file.parent / said), folder)
     if inside.startswith("..") or Path(said).is_absolute() or said[1:2] == ":":
         inside = os.path.relpath(file.parent / PurePosixPath(said).name, folder)
-    return safe_join(folder, inside, file)
+    return safe_join(folder, inside, file, may_be_link=True)
 
 
 def _crop(shape: Mapping[str, Any], size_hw: tuple[int, int], line_width: float) -> Crop | str:
