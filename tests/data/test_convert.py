@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -126,8 +128,6 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path):
 
 
 def replaced_reader(given, read):
-    from dataclasses import replace
-
     def reader(key):
         read.append(key)
         return given.reader(key)
@@ -168,6 +168,40 @@ def test_several_processes_write_the_same_bytes(tmp_path):
     two = convert_set(file, tmp_path / "two", "coco", workers=2, compare=0)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     assert one.objects == two.objects == {"car": 6, "dog": 12}
+
+
+def test_a_data_set_travels_to_several_processes(tmp_path):
+    convert_set(make_set(tmp_path / "src", "semantic"), tmp_path / "masks", "palette", compare=0)
+    given = annotated_of(open_dataset(tmp_path / "masks"))
+    convert_set(given, tmp_path / "one", "coco_panoptic", compare=0)
+    convert_set(given, tmp_path / "two", "coco_panoptic", workers=2, compare=0)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    def peak(count):
+        given = make_set(tmp_path / "none", "semantic", count, splits=False)
+        tracemalloc.start()
+        convert_set(replace(given, reader=large, images={}), tmp_path / str(count), "coco_panoptic", images="leave", compare=3)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    few, many = peak(4), peak(24)
+    assert many - few < 24 * 20_000  # a map of 200 x 200 in 32 bits has 160,000 bytes
+
+
+def large(key):
+    return Annotated(key, LabelMap(np.tile(np.array([[0, 1]], np.uint8), (200, 100)), MAPS))
+
+
+def test_further_annotators_are_said_to_be_lost(tmp_path):
+    def twice(key):
+        found = truth_of("instance", key)
+        return replace(found, other_truths=(found.truth,))
+
+    given = replace(make_set(tmp_path / "src", "instance", 2), reader=twice)
+    assert sum(convert_set(given, tmp_path / "out", "coco", compare=0).lost.values()) == 2
 
 
 def write_objects(folder):

@@ -146,6 +146,9 @@ def convert_set(
         report = _write(write, out, to, replace(given, images=placed, through=each))
         back = _read_back(to, out, given.kind)
         notes = _keep_splits(out, given, back)
+        notes += (
+            ["Nothing was read back: a folder of masks is opened with its images, and there are none."] if back is None else []
+        )
         ious, compared, missing = _compare(given, back, compare)
         finished = True
     finally:

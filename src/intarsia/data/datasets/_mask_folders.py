@@ -15,7 +15,7 @@ import numpy as np
 from intarsia.core import ClassSpace, Instances, LabelMap, Panoptic, SegmentationClass, SegmentationError, default_color
 from intarsia.data.datasets._declared import write_classes
 from intarsia.data.formats import write_mask
-from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Kind, Part, Tally, WriteReport
+from intarsia.data.formats._annotated import OTHER_TRUTH, Annotated, AnnotatedSet, Kind, Part, Tally, WriteReport
 from intarsia.data.formats._masks import note_of, write_ids
 from intarsia.data.formats._views import View
 from intarsia.data.formats.class_files import write_class_files
@@ -98,7 +98,7 @@ def _encode(folder: Path, form: str, classes: ClassSpace, annotated: Annotated) 
             {"palette": write_palette, "index": write_index, "color": write_color}[form](mask, labels)
     else:
         raise SegmentationError(f"{key}: {form} holds a class for each pixel, not a {type(truth).__name__}.")
-    return Part.of(annotated, lost=lost)
+    return Part.of(annotated, lost=[*lost, *[OTHER_TRUTH] * len(annotated.other_truths)])
 
 
 def _write_objects(folder: Path, key: str, objects: Instances, classes: ClassSpace) -> tuple[str, ...]:

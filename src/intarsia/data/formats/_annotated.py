@@ -36,6 +36,7 @@ from intarsia.core import (
 )
 
 __all__ = [
+    "OTHER_TRUTH",
     "Annotated",
     "AnnotatedSet",
     "Kind",
@@ -49,6 +50,8 @@ __all__ = [
 
 Kind = Literal["semantic", "instance", "panoptic"]
 KINDS: dict[str, type[Segmentation]] = {"semantic": LabelMap, "instance": Instances, "panoptic": Panoptic}
+
+OTHER_TRUTH = "the truth of a further annotator was left out: the format holds one an image"
 
 Encode = Callable[["Annotated"], "Part"]
 Each = Callable[["AnnotatedSet", Encode], Iterator[tuple[str, "Part"]]]

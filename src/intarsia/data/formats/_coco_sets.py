@@ -17,7 +17,16 @@ import numpy as np
 
 from intarsia.core import Instances, Panoptic, SegmentationError
 from intarsia.core.whole_file import written_whole
-from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
+from intarsia.data.formats._annotated import (
+    OTHER_TRUTH,
+    Annotated,
+    AnnotatedSet,
+    Part,
+    Tally,
+    WriteReport,
+    keys_of_names,
+    require_safe_key,
+)
 from intarsia.data.formats._hostile import ends_of_file
 from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco
 from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
@@ -63,8 +72,8 @@ def read_coco_set(path: str | Path, *, images: str | Path | None = None) -> Anno
 
     Args:
         path: the file.
-        images: the folder that the file names in it are in; None: `images/` or a folder called as the split, beside
-            the JSON file or above it, or its own folder.
+        images: the folder that the file names in it are in; None: the first that holds the first of
+            `images/`, a folder called as the split, others beside the JSON file, or its own folder.
 
     Raises:
         DataError: a file that cannot be read or contradicts itself, or names images outside the folder.
@@ -106,8 +115,8 @@ def read_coco_panoptic_set(path: str | Path, *, images: str | Path | None = None
 
     Args:
         path: the JSON file.
-        images: the folder that the images are in; None: `images/` or a folder called as the split, beside
-            the JSON file or above it, or its own folder.
+        images: the folder that the images are in; None: the first that holds the first of
+            `images/`, a folder called as the split, others beside the JSON file, or its own folder.
 
     Raises:
         DataError: a file that cannot be read or contradicts itself, PNG files that are missing, or names outside the folder.
@@ -115,6 +124,8 @@ def read_coco_panoptic_set(path: str | Path, *, images: str | Path | None = None
     path = Path(path)
     file = read_coco_panoptic(path)
     keys = keys_of_names(file.segments, path)
+    for image in file.images.values():
+        require_safe_key(image, path)
     root = _image_root(path, images, (file.images.get(name, name) for name in file.segments))
     return AnnotatedSet(
         name=path.stem,
@@ -164,7 +175,7 @@ def _encode_objects(annotated: Annotated) -> Part:
     if not isinstance(annotated.truth, Instances):
         raise SegmentationError(f"{annotated.key}: COCO instances hold objects, not a {type(annotated.truth).__name__}.")
     content = {"size": list(annotated.size_hw), "objects": list(entries_of_objects(annotated.truth))}
-    return Part.of(annotated, content)
+    return Part.of(annotated, content, lost=[OTHER_TRUTH] * len(annotated.other_truths))
 
 
 def _encode_segments(folder: Path, annotated: Annotated) -> Part:
@@ -189,7 +200,8 @@ def _encode_segments(folder: Path, annotated: Annotated) -> Part:
         }
         for s in panoptic.segments
     ]
-    return Part.of(annotated, {"size": list(panoptic.size_hw), "segments": segments})
+    content = {"size": list(panoptic.size_hw), "segments": segments}
+    return Part.of(annotated, content, lost=[OTHER_TRUTH] * len(annotated.other_truths))
 
 
 def _ends_of_json(path: Path) -> str:
@@ -208,13 +220,7 @@ def _image_root(path: Path, images: str | Path | None, names: Iterable[str]) -> 
     if images is not None:
         return Path(images)
     tail, first = re.sub(r"^(instances|panoptic)_?", "", path.stem), next(iter(names), "")
-    above = path.parent.parent
-    usual = (
-        path.parent / "images" / tail,
-        path.parent / "images",
-        path.parent,
-        path.parent / tail,
-        above / tail,
-        above / "images",
-    )
-    return next((folder for folder in usual if first and (folder / first).is_file()), usual[1] if usual[1].is_dir() else usual[2])
+    beside, above = path.parent, path.parent.parent
+    usual = [beside / "images" / tail, beside / "images", beside, beside / tail, above / tail, above / "images"]
+    usual += sorted(folder for folder in beside.iterdir() if folder.is_dir() and folder != path.with_suffix(""))
+    return next((folder for folder in usual if first and (folder / first).is_file()), usual[1] if usual[1].is_dir() else beside)
