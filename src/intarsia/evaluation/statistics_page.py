@@ -46,34 +46,26 @@ def write_statistics(path: str | Path, found: DataStatistics, *, command: str = 
         command: what was typed.
     """
     path = Path(path)
-    parts = [
-        _headline(found),
-        _notes(found),
-        section("classes", "Classes", _shares(found)),
-        section("weights", "Weights that balance the classes", _weights(found)),
-        section("sizes", "Sizes of pieces" if found.are_pieces else "Sizes of objects", _sizes(found))
-        if found.object_areas
-        else "",
-        section("together", "Classes that occur together", _together(found)),
-        section("images", "Sizes of images", _image_sizes(found)),
-        section("command", "Command", f'<pre tabindex="0">{escape(command)}</pre>') if command else "",
+    several = (found.all_pixels > 0).sum() > 1
+    what = "pieces" if found.are_pieces else "objects"
+    told = [
+        ("classes", "Classes", _shares(found)),
+        ("weights", "Weights that balance the classes", _weights(found) if several else ""),
+        ("sizes", f"Sizes of {what}", _sizes(found) if found.object_areas else ""),
+        ("together", "Classes that occur together", _together(found) if several else ""),
+        ("images", "Sizes of images", _image_sizes(found)),
+        ("command", "Command", f'<pre tabindex="0">{escape(command)}</pre>' if command else ""),
     ]
-    sections = ("classes", "weights", *(("sizes",) if found.object_areas else ()), "together", "images")
-    names = {
-        "classes": "Classes",
-        "weights": "Weights",
-        "sizes": "Pieces" if found.are_pieces else "Objects",
-        "together": "Together",
-        "images": "Images",
-    }
-    contents = "".join(f'<a href="#{name}">{names[name]}</a>' for name in sections)
+    told = [part for part in told if part[2]]
+    contents = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in told)
+    body = "\n".join([_headline(found), _notes(found), *(section(*part) for part in told)])
     counts = ", ".join(f"{number:,} {split}" for split, number in found.images.items())
     template = Template(files("intarsia.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(f"What {found.name} holds"),
         about=escape(f"{found.task} truths; images: {counts}"),
         contents=f'<nav aria-label="Contents">{contents}</nav>',
-        body="\n".join(filter(None, parts)),
+        body=body,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
@@ -151,7 +143,7 @@ def _weights(found: DataStatistics) -> str:
 
 
 def _sizes(found: DataStatistics) -> str:
-    what = "connected pieces of a class (8 neighbours)" if found.are_pieces else "objects; crowds are left out"
+    what = "connected pieces of a class (8 neighbours)" if found.are_pieces else "objects, without crowds"
     heads = ["class", "count", "median side", f"&lt; {SIZE_LIMITS[0]}", *map(str, SIZE_LIMITS)]
     rows = []
     listed = [(swatch(entry.color), entry.name) for entry in found.classes.classes if entry.name in found.object_areas]
