@@ -74,7 +74,7 @@ def crop_of_runs(runs: Array | Sequence[int], size_hw: tuple[int, int]) -> tuple
     """
     height, width = size_hw
     runs = np.asarray(runs, np.int64)
-    if runs.sum() != height * width or runs.min(initial=0) < 0:
+    if runs.sum() != height * width or runs.min(initial=0) < 0 or runs.max(initial=0) > height * width:  # a sum may wrap
         raise SegmentationError(f"Runs that add up to {runs.sum()} do not fit a mask of {height} x {width} pixels.")
     edges = np.cumsum(runs)
     begin, end = edges[:-1:2], edges[1::2]

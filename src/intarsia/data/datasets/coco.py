@@ -97,7 +97,7 @@ class Coco:
                 key = f"{split}/{Path(item.name).with_suffix('').as_posix()}".lstrip("/")
                 self._items[key] = item
                 splits.setdefault(split, []).append(key)
-        said = []
+        said = _about_flat(files)
         if "val" not in splits and (keys := splits.pop("train", None) or splits.pop("", None)):
             train, val = seeded_split(keys, val_fraction, seed)
             splits = {"train": train, **({"val": val} if val else {}), **splits}
@@ -166,6 +166,14 @@ def _annotations(root: Path, view: str) -> list[Path]:
 
 def _read(path: Path) -> CocoFile | CocoPanopticFile:
     return read_coco_panoptic(path) if path.with_suffix("").is_dir() else read_coco(path)
+
+
+def _about_flat(files: Sequence[CocoFile | CocoPanopticFile]) -> list[str]:
+    flat = [entry for file in files if isinstance(file, CocoFile) for entry in file.flat]
+    if not flat:
+        return []
+    objects = "1 object whose box has" if len(flat) == 1 else f"{len(flat)} objects whose boxes have"
+    return [f"{objects} no width or height left aside where there is no pixel either: {'; '.join(flat[:4])}."]
 
 
 def _wanted(view: str) -> str:

@@ -26,14 +26,13 @@ MOST_TIMES = 1100
 LOOKED_AT = 4096
 
 
-def safe_join(root: str | Path, name: str, where: str | Path | None = None, *, may_be_link: bool = False) -> Path:
+def safe_join(root: str | Path, name: str, where: str | Path | None = None) -> Path:
     r"""A path below `root`, of a name that a file says; \ is read as /.
 
     Args:
         root: the folder.
         name: a relative path.
         where: the file that says it, for the message.
-        may_be_link: whether the file itself may be a link out of the folder, as images are that `intarsia convert` links.
 
     Raises:
         DataError: a name that leads out of the folder, also by a link; one that is empty, absolute or of no system.
@@ -43,7 +42,7 @@ def safe_join(root: str | Path, name: str, where: str | Path | None = None, *, m
     strange = not name.strip() or parts[0] == "" or ".." in parts or any(ord(c) < 32 for c in name) or parts[0][1:2] == ":"
     try:
         path = root.joinpath(*parts)
-        strange = strange or not (path.parent if may_be_link else path).resolve().is_relative_to(root.resolve())
+        strange = strange or not path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):
         strange = True
     if strange:

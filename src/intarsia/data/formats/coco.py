@@ -18,12 +18,18 @@ import numpy as np
 from intarsia.core import ClassSpace, DataError, InstanceMasks, Instances, SegmentationError
 from intarsia.core.rle import crop_of_runs, rle_text, runs_of_mask, runs_of_text
 from intarsia.core.whole_file import written_whole
-from intarsia.data.formats._files import read_bytes
+from intarsia.data.formats._hostile import read_json, refused
+from intarsia.data.formats._shapes import require_size
 
 __all__ = ["read_coco", "CocoFile", "CocoWriter", "entries_of_objects", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
 
 FORM = '{"images": [...], "categories": [...], "annotations": [...]}, or a list of results read beside such a truth'
+WHAT = "file of COCO instances"
 SHOWN = 6
+MOST_FLAT = 0.01
+"""Share of objects with a flat box. COCO's train2017 has a few; where they are many, the boxes are not x, y, width, height."""
+LONGEST_OUTLINE = 2**24
+"""Pixels along the outline of an object; drawing takes memory in proportion."""
 
 Entry = Mapping[str, Any]
 
@@ -38,6 +44,7 @@ class CocoFile:
         image_ids: file name of each image, to its id in the file.
         category_ids: the id of each class in the file.
         sizes_hw: file name of each image, to its size.
+        flat: each object whose box has no width or no height: its id and image.
     """
 
     classes: ClassSpace
@@ -45,6 +52,7 @@ class CocoFile:
     image_ids: Mapping[str, int]
     category_ids: tuple[int, ...]
     sizes_hw: Mapping[str, tuple[int, int]]
+    flat: tuple[str, ...] = ()
 
     def limited(self, name: str) -> CocoFile:
         """The file with one of its images only."""
@@ -53,7 +61,7 @@ class CocoFile:
             found = replace(found, entries={name: found.entries[name]}, sizes_hw=size_hw)
         else:
             found = {name: found[name]}
-        return replace(self, instances=found, image_ids={name: self.image_ids[name]}, sizes_hw=size_hw)
+        return replace(self, instances=found, image_ids={name: self.image_ids[name]}, sizes_hw=size_hw, flat=())
 
 
 @dataclass(frozen=True)
@@ -85,32 +93,30 @@ def read_coco(path: str | Path, truth: CocoFile | None = None) -> CocoFile:
 
     Raises:
         DataError: a file that cannot be read, another form, results without `truth`, an image or category that is not declared,
-            objects without masks, or boxes without width or height where there is an area.
+            objects without masks, or boxes without width or height where there is an area, if they are no rare exception.
     """
     path = Path(path)
-    try:
-        content = json.loads(read_bytes(path))
+    with refused(path, WHAT, FORM):
+        content = read_json(path, what=WHAT)
         is_list = isinstance(content, list)
         if is_list and truth is None:
             raise DataError(f"{path} is a list of results, which does not say its images and classes; read it beside its truth.")
         entries: list[Entry] = content if is_list else content["annotations"]
         if truth is None:
-            images = {int(i["id"]): (str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in content["images"]}
+            images = {int(i["id"]): (str(i["file_name"]), require_size(i["height"], i["width"], path)) for i in content["images"]}
             categories = {int(c["id"]): index for index, c in enumerate(content["categories"])}
             names = [str(c["name"]) for c in content["categories"]]
             classes = ClassSpace.from_names(names, things=[str(c["name"]) for c in content["categories"] if c.get("isthing", 1)])
         else:
             images = {number: (name, truth.sizes_hw[name]) for name, number in truth.image_ids.items()}
             categories, classes = {number: index for index, number in enumerate(truth.category_ids)}, truth.classes
-        _look(entries, images, categories, path, "the truth" if truth else "it")
+        flat = _look(entries, images, categories, path, "the truth" if truth else "it")
         found: dict[str, list[Entry]] = {name: [] for name, _ in images.values()}
         for entry in entries:
             found[images[entry["image_id"]][0]].append(entry)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is no file of COCO instances ({type(error).__name__}: {error}). Expected: {FORM}.") from error
     sizes_hw = dict(images.values())
     instances = _WhenAsked(found, sizes_hw, categories, classes, path)
-    return CocoFile(classes, instances, {name: n for n, (name, _) in images.items()}, tuple(categories), sizes_hw)
+    return CocoFile(classes, instances, {name: n for n, (name, _) in images.items()}, tuple(categories), sizes_hw, flat)
 
 
 class CocoWriter:
@@ -183,9 +189,11 @@ def entries_of_objects(objects: Instances) -> Iterator[dict[str, Any]]:
         yield entry if objects.score is None else {**entry, "score": float(f"{objects.score[index]:.9g}")}
 
 
-def _look(entries: Iterable[Entry], images: Mapping[int, Any], categories: Mapping[int, int], path: Path, where: str) -> None:
-    """Refuse entries that mean nothing, all of one kind together."""
-    images_lost, categories_lost, without, flat = [], [], [], []
+def _look(
+    entries: Sequence[Entry], images: Mapping[int, Any], categories: Mapping[int, int], path: Path, where: str
+) -> tuple[str, ...]:
+    """Refuse entries that mean nothing, all of one kind together; returns those with flat boxes, if they are few."""
+    images_lost, categories_lost, without, flat, wrong = [], [], [], [], []
     for entry in entries:
         if entry["image_id"] not in images:
             images_lost.append(entry["image_id"])
@@ -194,8 +202,9 @@ def _look(entries: Iterable[Entry], images: Mapping[int, Any], categories: Mappi
         if not entry.get("segmentation"):
             without.append(f"{entry.get('id', '?')} in image {entry['image_id']}")
         box = entry.get("bbox")
-        if box is not None and (len(box) != 4 or min(box[2:]) <= 0) and entry.get("area", 1) != 0:
+        if box is not None and (len(box) != 4 or min(box[2:]) <= 0):
             flat.append(f"{entry.get('id', '?')} in image {entry['image_id']}: {box}")
+            wrong += flat[-1:] if entry.get("area", 1) != 0 else []
     if categories_lost:
         known = ", ".join(str(number) for number in list(categories)[:20])
         raise DataError(
@@ -212,11 +221,12 @@ def _look(entries: Iterable[Entry], images: Mapping[int, Any], categories: Mappi
             f"{path} holds {len(without)} objects without a mask (`segmentation`): {_listed(without)}. Boxes alone cannot be "
             "read as objects; export the masks too."
         )
-    if flat:
+    if len(wrong) > MOST_FLAT * len(entries):
         raise DataError(
-            f"{path} holds {len(flat)} objects whose box (`bbox`: x, y, width, height) has no width or height: {_listed(flat)}. "
-            "Such an object can be neither learnt nor found; delete these annotations."
+            f"{path} holds {len(wrong)} objects whose box (`bbox`: x, y, width, height) has no width or height: "
+            f"{_listed(wrong)}. Such an object can be neither learnt nor found; delete these annotations."
         )
+    return tuple(flat)
 
 
 def _listed(found: Sequence[object]) -> str:
@@ -230,11 +240,11 @@ def _objects(
     """The objects of one image; scores and crowd flags where one of them has any."""
     try:
         masks = InstanceMasks.pack_crops((crop_of_runs(_runs(entry, size_hw), size_hw) for entry in entries), size_hw)
-    except (SegmentationError, KeyError, TypeError, ValueError) as error:
+        class_id = np.array([categories[entry["category_id"]] for entry in entries], np.int32)
+        score = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
+        crowd = np.array([entry.get("iscrowd", 0) for entry in entries], np.bool_)
+    except (SegmentationError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise DataError(f"{path}: a mask of image {entries[0]['image_id']} cannot be read: {error}") from error
-    class_id = np.array([categories[entry["category_id"]] for entry in entries], np.int32)
-    score = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
-    crowd = np.array([entry.get("iscrowd", 0) for entry in entries], np.bool_)
     scored = any("score" in entry for entry in entries)
     return Instances(masks, class_id, classes, score if scored else None, crowd if crowd.any() else None)
 
@@ -244,6 +254,22 @@ def _runs(entry: Entry, size_hw: tuple[int, int]) -> Any:
     if isinstance(shape, list):
         from faster_coco_eval import mask
 
-        shape = mask.merge(mask.frPyObjects(shape, *size_hw))
+        shape = mask.merge(mask.frPyObjects(_outlines(shape), *size_hw))
+    if "size" in shape and tuple(shape["size"]) != size_hw:
+        raise SegmentationError(f"It is of {shape['size']} (height, width) pixels, and the image of {size_hw}.")
     counts = shape["counts"]
     return runs_of_text(counts) if isinstance(counts, str | bytes) else counts
+
+
+def _outlines(shape: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Polygons x, y, x, y ... that are safe to draw; one of four numbers is a box, as the COCO API takes it."""
+    found = []
+    for ring in shape:
+        corners = np.asarray(ring, np.float64)
+        if corners.ndim != 1 or len(corners) < 4 or len(corners) % 2 or not np.isfinite(corners).all():
+            raise SegmentationError(f"A polygon is {str(ring)[:80]}; x, y, x, y ... was expected.")
+        points = corners.reshape(-1, 2)
+        if np.abs(points - np.roll(points, 1, 0)).sum() + np.abs(points).max() > LONGEST_OUTLINE:
+            raise SegmentationError(f"A polygon is more than {LONGEST_OUTLINE:,} pixels long: {str(ring)[:80]}.")
+        found.append(corners.tolist())
+    return found

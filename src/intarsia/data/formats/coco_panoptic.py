@@ -14,11 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from intarsia.core import ClassSpace, DataError, Panoptic, Segment, SegmentationClass, SegmentationError, default_color
-from intarsia.data.formats._files import read_bytes, write_bytes
+from intarsia.data.formats._files import write_bytes
+from intarsia.data.formats._hostile import read_json, refused, safe_join
 from intarsia.data.formats._masks import read_mask_values
 from intarsia.data.formats.image import write_image
 
 __all__ = ["read_coco_panoptic", "CocoPanopticFile", "write_coco_panoptic"]  # noqa: RUF022 - the catalogue offers the first
+
+WHAT = "file of COCO panoptic segments"
+FORM = (
+    '{"categories": [...], "annotations": [{"file_name": "x.png", "segments_info": [{"id": 1, "category_id": 1}]}]}, one entry '
+    "for each id in the PNG"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class CocoPanopticFile:
         Raises:
             DataError: a file that cannot be read, or ids that the JSON file does not list for it.
         """
-        values = read_mask_values(self.folder / name).values
+        values = read_mask_values(safe_join(self.folder, name, self.path)).values
         ids = values.astype(np.int32) @ np.array([1, 256, 65536], np.int32) if values.ndim == 3 else values
         try:
             return Panoptic(ids, self.segments[name], self.classes)
@@ -75,8 +82,8 @@ def read_coco_panoptic(
     """
     path = Path(path)
     folder = path.with_suffix("") if folder is None else Path(folder)
-    try:
-        content = json.loads(read_bytes(path))
+    with refused(path, WHAT, FORM):
+        content = read_json(path, what=WHAT)
         if truth is None and "categories" not in content:
             raise DataError(f"{path} does not say its categories; read it beside the truth that does.")
         if truth is None:
@@ -109,12 +116,7 @@ def read_coco_panoptic(
         }
         named = {image["id"]: str(image["file_name"]) for image in content.get("images", ())}
         images = {str(a["file_name"]): named[a["image_id"]] for a in content["annotations"] if a.get("image_id") in named}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path} is no file of COCO panoptic segments ({type(error).__name__}: {error}). Expected: "
-            '{"categories": [...], "annotations": [{"file_name": "x.png", "segments_info": [{"id": 1, "category_id": 1}]}]}.'
-        ) from error
-    missing = [name for name in segments if not (folder / name).is_file()]
+    missing = [name for name in segments if not safe_join(folder, name, path).is_file()]
     if missing:
         raise DataError(f"{path} names {len(missing)} PNG files that are not in {folder}: {', '.join(missing[:6])}.")
     return CocoPanopticFile(path, folder, classes, category_ids, segments, images)

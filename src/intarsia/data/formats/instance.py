@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from intarsia.core import Array, ClassSpace, DataError, Instances
+from intarsia.data.formats._hostile import refused
 from intarsia.data.formats._masks import MaskValues, note_of, read_mask_values, require_kind, write_ids
 
 __all__ = ["read_instances", "read_object_ids", "write_instances"]
@@ -28,7 +29,8 @@ def read_instances(
     mask = read_mask_values(path)
     require_kind(mask, path, "index", "palette")
     if mask.objects is not None and class_id is None:
-        return _with_stored_objects(mask, classes, path)
+        with refused(Path(path), "file of objects as Intarsia writes them"):
+            return _with_stored_objects(mask, classes, path)
     if classes is None or class_id is None:
         raise DataError(f"{path} holds object numbers and does not say their class: give `classes` and `class_id`.")
     if isinstance(class_id, dict) and (unknown := sorted({int(n) for n in np.unique(mask.values)} - {0} - class_id.keys())):

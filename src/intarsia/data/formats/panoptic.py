@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from intarsia.core import ClassSpace, DataError, Panoptic, Segment, SegmentationError
-from intarsia.data.formats._files import png_path, read_bytes, write_bytes
+from intarsia.data.formats._files import png_path, write_bytes
+from intarsia.data.formats._hostile import read_json, refused
 from intarsia.data.formats._masks import read_mask_values, write_ids
 from intarsia.data.formats.image import write_image
 
@@ -36,26 +37,23 @@ def read_panoptic(path: str | Path, classes: ClassSpace | None = None) -> Panopt
     values = read_mask_values(path).values
     ids = values.astype(np.int32) @ np.array([1, 256, 65536], np.int32) if values.ndim == 3 else values
     sidecar = path.with_suffix(".json")
-    try:
-        content = json.loads(read_bytes(sidecar))
+    expected = '{"segments_info": [{"id": 1, "category_id": 0}, ...]}, one entry for each id in the PNG'
+    with refused(sidecar, "list of segments", expected):
+        content = read_json(sidecar, what="list of segments")
         stored = ClassSpace.from_dict(content) if "classes" in content else None
         space = classes or stored
         if space is None:
             raise DataError(f"{sidecar} does not say the classes: give `classes`.")
-        segments = tuple(
-            Segment(
+        entries = [
+            (
                 int(s["id"]),
-                space.index(stored.names[s["category_id"]]) if stored else int(s["category_id"]),
+                stored.names[s["category_id"]] if stored else int(s["category_id"]),
                 float(s.get("score", 1.0)),
                 bool(s.get("iscrowd", False)),
             )
             for s in content["segments_info"]
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise DataError(
-            f"{sidecar} is no list of segments ({type(error).__name__}: {error}). It holds "
-            '{"segments_info": [{"id": 1, "category_id": 0}, ...]}, one entry for each id in the PNG.'
-        ) from error
+        ]
+    segments = tuple(Segment(n, space.index(c) if isinstance(c, str) else c, *rest) for n, c, *rest in entries)
     return Panoptic(ids, segments, space)
 
 
