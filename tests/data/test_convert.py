@@ -235,6 +235,12 @@ def test_objects_and_masks_become_panoptic(tmp_path):
     assert done.lost["an object of a class that was not chosen was left out"] >= 6
 
 
+def test_files_of_objects_list_no_stuff(tmp_path):
+    done = convert("scenes:train=2,val=1,test=0,size=32x48", tmp_path / "out", to="coco")
+    assert done.classes == ("person", "car", "bicycle", "sign")
+    assert read_coco_set(tmp_path / "out/instances_val.json").classes.names == done.classes
+
+
 def test_a_generated_data_set_is_written_with_its_pixels(tmp_path):
     done = convert("scenes:train=2,val=1,test=0,size=32x48", tmp_path / "out", to="palette", kind="semantic")
     assert (done.images, done.lowest_iou) == (3, 1.0)

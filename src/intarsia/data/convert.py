@@ -29,7 +29,7 @@ from intarsia.data.formats import FORMATS
 from intarsia.data.formats._annotated import AnnotatedSet, Kind, WriteReport
 from intarsia.data.formats._recognize import COCO, annotation_formats, format_kinds, format_reader, format_writer
 from intarsia.data.formats._round_trip import round_trip_ious
-from intarsia.data.formats._set_views import viewed
+from intarsia.data.formats._set_views import of_classes, viewed
 
 __all__ = ["Conversion", "convert_set", "target_formats", "target_kinds"]
 
@@ -136,6 +136,8 @@ def convert_set(
     out, options = Path(out), dict(options or {})
     write = _writer(to, options)
     given = annotated if annotated.kind in kinds else viewed(annotated, kinds[0])
+    if given.kind == "instance" and 0 < len(given.classes.thing_ids) < len(given.classes):
+        given = of_classes(given, [given.classes.names[i] for i in given.classes.thing_ids])  # stuff has no objects
     if not given.keys:
         raise DataError(f"{annotated.name} holds no image, so there is nothing to convert.")
     journal = Journal(out, _settings(annotated, given, to, images, options))

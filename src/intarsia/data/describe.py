@@ -61,7 +61,8 @@ class DataStatistics:
     @property
     def all_pixels(self) -> Array:
         """(K,) int64, pixels of each class in all splits."""
-        return np.stack(list(self.pixels.values())).sum(0, dtype=np.int64)
+        pixels: Array = np.stack(list(self.pixels.values())).sum(0, dtype=np.int64)
+        return pixels
 
     @property
     def weights(self) -> Array:
