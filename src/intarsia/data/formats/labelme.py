@@ -30,6 +30,7 @@ from PIL import PngImagePlugin
 from intarsia.core import Array, ClassSpace, DataError, Instances, SegmentationError
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
 from intarsia.data.formats._decode import pillow_pixels
+from intarsia.data.formats._few_files import few_files
 from intarsia.data.formats._files import write_bytes
 from intarsia.data.formats._hostile import ends_of_file, read_json, refused, safe_join
 from intarsia.data.formats._polygons import (
@@ -162,11 +163,10 @@ def recognizes_labelme(path: Path) -> str | None:
     """Why this is a folder of labelme's JSON files, or None."""
     if not path.is_dir():
         return None
-    for folder in (path, path / "images"):
-        for file in sorted(folder.glob("*.json"))[:3]:
-            ends = ends_of_file(file, ".json")
-            if '"shapes"' in ends and ('"imagePath"' in ends or '"imageData"' in ends):
-                return f"{file.name} has `shapes` and an `imagePath`, as labelme's files have."
+    for file in few_files(path, ".json"):
+        ends = ends_of_file(file, ".json")
+        if '"shapes"' in ends and ('"imagePath"' in ends or '"imageData"' in ends):
+            return f"{file.name} has `shapes` and an `imagePath`, as labelme's files have."
     return None
 
 
@@ -219,7 +219,7 @@ def _image(name: str, file: Path, folder: Path) -> Path:
     inside = os.path.relpath(os.path.normpath(file.parent / said), folder)
     if inside.startswith("..") or Path(said).is_absolute() or said[1:2] == ":":
         inside = os.path.relpath(file.parent / PurePosixPath(said).name, folder)
-    return safe_join(folder, inside, file, may_be_link=True)
+    return safe_join(folder, inside, file)
 
 
 def _crop(shape: Mapping[str, Any], size_hw: tuple[int, int], line_width: float) -> Crop | str:

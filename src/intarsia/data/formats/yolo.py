@@ -206,7 +206,7 @@ def _found(name: str, bases: Sequence[Path], folder: Path, where: Path, *, is_im
         for said in (plain, re.sub(r"^(\.\./)+", "", plain)):
             inside = os.path.relpath(os.path.normpath(base / said), folder)
             if not inside.startswith("..") and (is_image or (folder / inside).exists()):
-                return safe_join(folder, inside, where, may_be_link=is_image)
+                return safe_join(folder, inside, where)
     raise outside
 
 
