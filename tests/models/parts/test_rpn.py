@@ -122,3 +122,20 @@ def test_half_precision_does_not_move_anchors() -> None:
         parts = rpn(grown, (32, 2048), [x.bfloat16()], [far])[1]
     assert torch.equal(parts["rpn_delta_targets"], wanted)
     assert parts["rpn_objectness"].dtype == parts["rpn_deltas"].dtype == torch.float32
+
+
+def test_boxes_are_differentiable_where_asked_and_small_ones_are_left_out() -> None:
+    for limit in (0.0, 1e-3):
+        torch.manual_seed(0)
+        rpn = RPN(4, [[12], [24]], box_gradient=limit)
+        (boxes,), _ = rpn(torch.zeros(1, 3, *SIZE), SIZE, maps())
+        assert boxes.requires_grad == (limit > 0)
+        if limit:
+            seen: list[Tensor] = []
+            rpn.head.bbox_pred.register_full_backward_hook(lambda _m, _i, above, seen=seen: seen.append(above[0]))
+            boxes = rpn(torch.zeros(1, 3, *SIZE), SIZE, maps())[0][0]
+            boxes.sum().backward()
+            assert max(gradient.abs().max().item() for gradient in seen) == pytest.approx(limit), "pixels give far more"
+    rpn = RPN(4, [[12], [24]], min_size=15.0)
+    (boxes,), _ = rpn(torch.zeros(1, 3, *SIZE), SIZE, maps())
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 15

@@ -21,6 +21,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 
 from intarsia.models.parts.objects import Objects, ignore_crowds
+from intarsia.ops.limited_gradient import limited_gradient
 
 __all__ = ["RPN"]
 
@@ -41,6 +42,8 @@ class RPN(RegionProposalNetwork):
         depth: number of 3x3 convolutions.
         candidates: boxes per map that are compared with each other, in training and in evaluation.
         proposals: boxes per image that are left, likewise.
+        min_size: least side of a proposal in pixels.
+        box_gradient: boxes are differentiable, with at most this gradient of each delta; 0: they are taken as they are.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class RPN(RegionProposalNetwork):
         depth: int = 1,
         candidates: tuple[int, int] = (2000, 1000),
         proposals: tuple[int, int] = (2000, 1000),
+        min_size: float = 1e-3,
+        box_gradient: float = 0.0,
     ) -> None:
         anchors = AnchorGenerator(tuple(tuple(sizes) for sizes in anchor_sizes), (RATIOS,) * len(anchor_sizes))
         super().__init__(
@@ -64,6 +69,8 @@ class RPN(RegionProposalNetwork):
             post_nms_top_n=dict(zip(("training", "testing"), proposals, strict=True)),
             nms_thresh=0.7,
         )
+        self.min_size = min_size
+        self.box_gradient = box_gradient
         self.proposal_matcher = _Matcher(0.7, 0.3, allow_low_quality_matches=True)
 
     def forward(
@@ -87,7 +94,7 @@ class RPN(RegionProposalNetwork):
         anchors = self.anchor_generator(images, shapes)
         counts = [score[0].numel() for score in scores]
         objectness, deltas = (x.float() for x in concat_box_prediction_layers(scores, deltas))
-        boxes = self.box_coder.decode(deltas.detach(), anchors).view(len(grown), -1, 4)
+        boxes = self.box_coder.decode(limited_gradient(deltas, self.box_gradient), anchors).view(len(grown), -1, 4)
         proposals, _ = self.filter_proposals(boxes, objectness, images.image_sizes, counts)
         if objects is None:
             return proposals, {}
