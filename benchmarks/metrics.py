@@ -4,8 +4,9 @@
 
 A row ends in an exclamation mark, and the run in exit code 1, where the ratio is below what the row promises. Both sides start
 from the same arrays in memory, no file is decoded, and the results are compared first. The two take turns at going through the
-pairs, and of each pair the shortest time of either side counts, so that other work on the machine falls away. Ours may count in as
-many threads as there are cores, the others use one; the ratio of processor time, of all threads, stands beside that of the clock.
+pairs, and of each pair the shortest time of either side counts, so that other work on the machine falls away. Ours may count in
+as many threads as there are cores, the others use one. The ratio of processor time, of all threads, stands beside that of the
+clock, and is the one to read on a machine that is busy with other work, where long calls are interrupted and short ones are not.
 
 * `realistic` maps are smooth blobs with an ignored share and a prediction that is a few pixels off. `CamVid` are frames of its
   annotated videos with the next one as the prediction, `COCO` two annotated pictures, moved by three pixels to be the prediction;
