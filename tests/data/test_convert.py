@@ -267,6 +267,21 @@ def test_what_does_not_fit_is_said(tmp_path):
     assert {"coco", "coco_panoptic", *MASK_FOLDERS} <= set(target_formats())
 
 
+def test_a_damaged_journal_is_said(tmp_path):
+    given = make_set(tmp_path / "src", "semantic", 3)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    for damage, said in (("{}", "damaged at scene/0"), ('["b", null, {}, {}, []]', "goes on with 'b' in place of 'scene/0'")):
+        out = tmp_path / said[:3]
+        with pytest.raises(KeyboardInterrupt):
+            convert_set(given, out, "palette", progress=stop)
+        (out / ".intarsia-convert.jsonl").write_text(damage + "\n")
+        with pytest.raises(DataError, match=said):
+            convert_set(given, out, "palette")
+
+
 def test_another_conversion_is_not_gone_on_with(tmp_path):
     given = make_set(tmp_path / "src", "semantic", 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from intarsia.core import DataError, SettingsError
-from intarsia.core.whole_file import written_whole
 from intarsia.data._journal import Journal
 from intarsia.data.formats import write_image
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Encode, Part
@@ -65,8 +65,9 @@ class _Work:
                 target.unlink(missing_ok=True)
                 target.hardlink_to(path.resolve())  # readers follow no symbolic link out of their folder
             else:
-                with written_whole(target) as unfinished:
-                    shutil.copyfile(path, unfinished)
+                unfinished = target.with_name(f".{secrets.token_hex(8)}.tmp")  # removed by the next run if this one is killed
+                shutil.copyfile(path, unfinished)
+                unfinished.replace(target)
         except OSError as error:
             advice = " Links reach one disk only: copy the images." if self.targets == "link" else " Is the disk full?"
             raise DataError(f"{target} cannot be made of {path} ({error}).{advice}") from error
@@ -109,7 +110,10 @@ class EachImage:
             yield self._told(key, line)
 
     def _told(self, key: str, line: str) -> tuple[str, Part]:
-        found, content, objects, lost, ious = json.loads(line)
+        try:
+            found, content, objects, lost, ious = json.loads(line)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"The journal of the conversion is damaged at {key} ({error}). Convert into a new folder.") from error
         if found != key:
             raise DataError(
                 f"The journal of the conversion goes on with {found!r} in place of {key!r}. Convert into a new folder."

@@ -105,6 +105,10 @@ def test_a_split_file_in_a_folder_is_obeyed_by_check_too(tmp_path):
     found = check_dataset(tmp_path)
     assert dict(found.counts) == {"train": 2, "val": 1, "test": 1}
     assert found.notes[0] == "Recognised as folder: images with masks or object numbers, paired by name."
+    for strange in ("split = 3", "[split]\nval = [[1]]", "[split]\nfold = ['a']", "[split"):
+        (tmp_path / SPLIT).write_text(strange)
+        with pytest.raises(DataError, match=r"split\.toml"):
+            open_dataset(tmp_path)
     (tmp_path / SPLIT).write_text('[split]\nval = ["z"]\n')
     with pytest.raises(DataError, match=r"split\.toml: \[split\] puts 'z' into val, and there is no such image"):
         open_dataset(tmp_path)

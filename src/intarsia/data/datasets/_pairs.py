@@ -196,7 +196,7 @@ def seeded_split(keys: Iterable[str], fraction: float, seed: int) -> tuple[list[
     return [key for key in keys if key not in val], [key for key in keys if key in val]
 
 
-def split_by_table(keys: Iterable[str], table: Mapping[str, Any], path: Path) -> dict[str, list[str]]:
+def split_by_table(keys: Iterable[str], table: Any, path: Path) -> dict[str, list[str]]:
     """Divide keys as the `[split]` table of an intarsia.toml says; keys that it does not name are for training.
 
     Raises:
@@ -204,11 +204,13 @@ def split_by_table(keys: Iterable[str], table: Mapping[str, Any], path: Path) ->
     """
     owner: dict[str, str] = {}
     known = dict.fromkeys(keys)
+    if not isinstance(table, Mapping):
+        raise DataError(f"{path}: `split` is {table!r}; a table [split] with lists of image names was expected.")
     for split, listed in table.items():
         if split not in ("train", "val", "test") or not isinstance(listed, list):
             raise DataError(f"{path}: [split] holds {split} = {listed!r}; train, val and test are lists of image names.")
         for key in listed:
-            if key not in known:
+            if not isinstance(key, str) or key not in known:
                 raise DataError(f"{path}: [split] puts {key!r} into {split}, and there is no such image.")
             if owner.setdefault(key, split) != split:
                 raise DataError(f"{path}: [split] puts {key!r} into {owner[key]} and into {split}.")
