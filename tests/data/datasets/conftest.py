@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from intarsia.core import ClassSpace, InstanceMasks, Instances
 from intarsia.data.formats import write_image
-from intarsia.data.formats._masks import write_ids
+from intarsia.data.formats._masks import palette_of, write_ids
 from intarsia.data.formats.coco import write_coco
 
 
@@ -76,4 +77,49 @@ def small_coco(tmp_path: Path) -> Path:
         write_coco(root / f"annotations/instances_{split}2017.json", found, classes)
         for name in found:
             write_image(root / f"{split}2017" / name, np.zeros((6, 8, 3), np.uint8))
+    return root
+
+
+@pytest.fixture
+def small_voc(tmp_path: Path) -> Path:
+    """VOCdevkit with an image in train and in val, and SBD with these two and a further one: all of a cat and a dog."""
+    base = tmp_path / "voc"
+    root, sbd = base / "VOCdevkit/VOC2012", base / "benchmark_RELEASE/dataset"
+    numbers = np.array([[0, 0, 255, 1], [0, 255, 1, 1], [0, 255, 2, 2]], np.uint8)
+    labels = np.array([0, 8, 12] + [255] * 253, np.uint8)[numbers]  # nothing, a cat, a dog
+    for name in ("2007_000032", "2007_000033"):
+        write_image(root / "JPEGImages" / f"{name}.jpg", np.zeros((3, 4, 3), np.uint8))
+        for folder, values in (("SegmentationClass", labels), ("SegmentationObject", numbers)):
+            write_ids(root / folder / f"{name}.png", values, bits=8, palette=palette_of(None))
+    lists = root / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("2007_000032\n")
+    (lists / "val.txt").write_text("2007_000033\n")
+    (sbd / "cls").mkdir(parents=True)
+    (sbd / "inst").mkdir()
+    for name in ("2007_000032", "2007_000033", "2008_000002"):
+        write_image(sbd / "img" / f"{name}.jpg", np.zeros((3, 4, 3), np.uint8))
+        borders = np.array([None] * 20, object)[:, None]
+        borders[:, 0] = [np.zeros((3, 4), np.uint8)] * 20
+        whole = np.where(numbers == 255, 1, numbers)
+        objects = {"Segmentation": whole, "Boundaries": borders[:2], "Categories": np.array([[8], [12]], np.uint8)}
+        classes = {"Segmentation": np.array([0, 8, 12], np.uint8)[whole], "Boundaries": borders}
+        savemat(sbd / "cls" / f"{name}.mat", {"GTcls": classes}, do_compression=True)
+        savemat(sbd / "inst" / f"{name}.mat", {"GTinst": objects}, do_compression=True)
+    (sbd / "train.txt").write_text("2007_000033\n2008_000002\n")
+    (sbd / "val.txt").write_text("2007_000032\n")
+    return base
+
+
+@pytest.fixture
+def small_ade(tmp_path: Path) -> Path:
+    """An image of ADE20K for each split: wall, other, two persons, and a person that is in no object."""
+    root = tmp_path / "ADEChallengeData2016"
+    labels = np.array([[1, 1, 13, 13], [0, 13, 13, 13], [1, 1, 1, 150]], np.uint8)
+    objects = np.zeros((3, 4, 3), np.uint8)
+    objects[0, 2:], objects[1, 1:3], objects[2, 3] = (4, 1, 0), (4, 2, 0), (100, 7, 0)  # person, person, flag
+    for folder, name in (("training", "ADE_train_00000001"), ("validation", "ADE_val_00000001")):
+        write_image(root / f"images/{folder}/{name}.jpg", np.zeros((3, 4, 3), np.uint8))
+        write_ids(root / f"annotations/{folder}/{name}.png", labels, bits=8)
+        write_image(root / f"annotations_instance/{folder}/{name}.png", objects)
     return root
