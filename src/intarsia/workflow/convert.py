@@ -102,7 +102,7 @@ def _opened(source: str | Path | Dataset | AnnotatedSet, *views: str | None) -> 
     if find_dataset(source)[0] == "annotations":
         found = find_format(source)
         if found is not None:
-            return format_reader(found.name)(Path(source))
+            return format_reader(found.name)(found.path)
     refused: list[IntarsiaError] = []
     for view in dict.fromkeys([*filter(None, views), "panoptic", "instance", "semantic"]):
         try:

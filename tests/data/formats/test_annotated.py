@@ -123,7 +123,7 @@ def test_coco_sets_are_read_as_they_were_written(tmp_path):
 def test_panoptic_sets_are_read_as_they_were_written(tmp_path):
     truth = Panoptic(np.array([[70000, 2, 0]]), (Segment(70000, 1), Segment(2, 0)), STREET)
     write_coco_panoptic_set(tmp_path / "p.json", set_of("panoptic", STREET, **{"a/x": truth}))
-    name, why = find_format(tmp_path / "p.json")
+    name, why, _ = find_format(tmp_path / "p.json")
     assert name == "coco_panoptic"
     assert "segments_info" in why
     found = format_reader(name)(tmp_path / "p.json")

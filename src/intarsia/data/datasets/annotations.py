@@ -146,7 +146,7 @@ def _read(root: str | Path) -> tuple[AnnotatedSet, str]:
     if found is None:
         known = ", ".join(annotation_formats())
         raise DataError(f"{root} is in no label format that is recognised. Known: {known}. Say which, as in labelme:{root}.")
-    return format_reader(found.name)(Path(root)), f"Recognised as {found.name}: {found.why}"
+    return format_reader(found.name)(found.path), f"Recognised as {found.name}: {found.why}"
 
 
 def _settled(given: AnnotatedSet, seed: int, val_fraction: float) -> tuple[dict[str, Sequence[str]], str]:

@@ -10,11 +10,10 @@ __all__ = ["few_files"]
 
 MOST_LOOKED_AT = 2000
 """Names, over all folders; beyond them a folder is too mixed to be recognised by its files."""
-DEEPEST = 4
 
 
-def few_files(folder: Path, suffix: str, count: int = 3) -> list[Path]:
-    """Up to `count` files with an ending in lower case, from the top of a folder downwards; links to folders are not followed.
+def few_files(folder: Path, suffix: str, count: int = 3, *, deepest: int = 4) -> list[Path]:
+    """Up to `count` files with an ending in lower case, in a folder and so deep below it; links to folders are not followed.
 
     Which of many files they are depends on the file system. Never raises; without a folder there are none.
     """
@@ -31,7 +30,7 @@ def few_files(folder: Path, suffix: str, count: int = 3) -> list[Path]:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        waiting += [(here / entry.name, depth + 1)] if depth < DEEPEST else []
+                        waiting += [(here / entry.name, depth + 1)] if depth < deepest else []
                     elif entry.name.lower().endswith(suffix):
                         found.append(here / entry.name)
         except (OSError, ValueError):

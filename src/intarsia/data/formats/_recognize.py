@@ -9,8 +9,13 @@ from typing import NamedTuple, cast
 from intarsia.core import DataError, SettingsError, nearest_names
 from intarsia.data.formats import FORMATS, _coco_sets
 from intarsia.data.formats._annotated import AnnotatedSet, Kind, WriteReport
+from intarsia.data.formats._few_files import few_files
 
 __all__ = ["Found", "annotation_formats", "find_format", "format_kinds", "format_reader", "format_writer"]
+
+FILE_SUFFIXES = (".json", ".csv", ".xml", ".geojson", ".zip")
+MOST_FILES = 4
+"""So many files of labels side by side are no longer one data set in one file."""
 
 Reader = Callable[..., AnnotatedSet]
 Writer = Callable[..., WriteReport]
@@ -24,10 +29,12 @@ class Found(NamedTuple):
 
     name: in `FORMATS`.
     why: a sentence.
+    path: what `read_NAME` takes: the path asked about, or the one file of labels in that folder.
     """
 
     name: str
     why: str
+    path: Path
 
 
 def annotation_formats() -> tuple[str, ...]:
@@ -42,12 +49,12 @@ def find_format(path: str | Path) -> Found | None:
         DataError: two formats claim it, which the message names.
     """
     path = Path(path)
-    found = [Found(name, why) for name, recognizes in _recognizers() if (why := recognizes(path)) is not None]
+    found = _claims(path)
+    if not found and path.is_dir():
+        found = [claim for file in _label_files(path) for claim in _claims(file)]
     if len(found) > 1:
-        claims = " ".join(f"{name}: {why}" for name, why in found)
-        raise DataError(
-            f"{path} could be {' or '.join(f.name for f in found)}. {claims} Say which, as in {found[0].name}:{path}."
-        )
+        claims = " ".join(f"{claim.name} ({claim.path}): {claim.why}" for claim in found)
+        raise DataError(f"{path} could be {' or '.join(c.name for c in found)}. {claims} Say which, as in {found[0].name}:PATH.")
     return found[0] if found else None
 
 
@@ -72,6 +79,16 @@ def format_writer(name: str) -> Writer:
         SettingsError: no annotation format is called so, or it is only read.
     """
     return cast("Writer", _function(name, "write"))
+
+
+def _claims(path: Path) -> list[Found]:
+    return [Found(name, why, path) for name, recognizes in _recognizers() if (why := recognizes(path)) is not None]
+
+
+def _label_files(folder: Path) -> list[Path]:
+    """The files in a folder that may hold the labels of all its images; none where there are many."""
+    files = [file for suffix in FILE_SUFFIXES for file in few_files(folder, suffix, MOST_FILES, deepest=0)]
+    return files if len(files) < MOST_FILES else []
 
 
 def _function(name: str, verb: str) -> object:
