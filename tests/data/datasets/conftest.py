@@ -123,3 +123,14 @@ def small_ade(tmp_path: Path) -> Path:
         write_ids(root / f"annotations/{folder}/{name}.png", labels, bits=8)
         write_image(root / f"annotations_instance/{folder}/{name}.png", objects)
     return root
+
+
+@pytest.fixture
+def small_coco_stuff(tmp_path: Path) -> Path:
+    """An image of COCO-Stuff's val, and a map of train whose image was not downloaded."""
+    root = tmp_path / "stuff"
+    write_image(root / "val2017/000000000139.jpg", np.zeros((2, 3, 3), np.uint8))
+    values = np.array([[0, 12, 255], [91, 181, 89]], np.uint8)
+    for name in ("val2017/000000000139", "train2017/000000000009"):
+        write_ids(root / f"stuffthingmaps/{name}.png", values, bits=8)
+    return root

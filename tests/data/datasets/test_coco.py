@@ -88,3 +88,40 @@ def test_errors(small_coco):
     write_image(small_coco / "val2017/000000000001.jpg", np.zeros((6, 8, 3), np.uint8))
     with pytest.raises(DataError, match="has the categories fox, dog, and another file beside it cat, dog"):
         open_dataset(small_coco, view="instance")
+
+
+def test_files_of_stuff(small_coco):
+    for split in ("train", "val"):
+        path = small_coco / f"annotations/instances_{split}2017.json"
+        content = json.loads(path.read_text())
+        for category, name in zip(content["categories"], ("grass", "other"), strict=True):
+            category["name"] = name
+            del category["isthing"]
+        path.with_name(f"stuff_{split}2017.json").write_text(json.dumps(content))
+    dataset = open_dataset(small_coco, view="stuff")
+    assert (dataset.task, dataset.classes.names, dataset.classes.thing_ids) == ("semantic", ("grass", "other"), ())
+    labels = dataset.read("val/000000000000").truth
+    assert [int((labels.ids == value).sum()) for value in (0, 1, 255)] == [11, 20, 48 - 11 - 20]
+    assert open_dataset(small_coco, view="instance").classes.names == ("cat", "dog")
+    for path in (small_coco / "annotations").glob("stuff_*"):
+        path.unlink()
+    with pytest.raises(DataError, match="holds no JSON file of stuff"):
+        open_dataset(small_coco, view="stuff")
+
+
+def test_a_rare_object_with_a_flat_box_is_left_aside_and_said(small_coco):
+    path = small_coco / "annotations/instances_val2017.json"
+    content = json.loads(path.read_text())
+    flat = {"segmentation": [[2.5, 3, 2.5, 3, 4, 3, 4, 3]], "area": 0.0, "iscrowd": 0, "bbox": [2.5, 3, 1.5, 0], "category_id": 1}
+    content["annotations"] += [{**content["annotations"][0], "id": 100 + i} for i in range(200)]
+    content["annotations"].append({**flat, "image_id": 3, "id": 918})
+    content["annotations"].append({**flat, "image_id": 3, "id": 919, "area": 0.3})
+    path.write_text(json.dumps(content))
+    dataset = open_dataset(small_coco, view="instance")
+    assert len(dataset.read("val/000000000009").truth) == 0
+    assert "2 objects whose boxes have no width or height left aside" in dataset.notes[1]
+    assert "918 in image 3: [2.5, 3, 1.5, 0]" in dataset.notes[1]
+    content["annotations"] += [{**flat, "image_id": 3, "id": 1000 + i, "area": 2} for i in range(9)]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"holds 10 objects whose box .* has no width or height"):
+        open_dataset(small_coco, view="instance")

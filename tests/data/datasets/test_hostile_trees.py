@@ -11,6 +11,7 @@ TREES = {
     "camvid": ("small_camvid", "semantic"),
     "cityscapes": ("city", "panoptic"),
     "coco": ("small_coco", "instance"),
+    "coco_stuff": ("small_coco_stuff", "semantic"),
     "sbd": ("small_voc", "instance"),
     "voc": ("small_voc", "instance"),
 }

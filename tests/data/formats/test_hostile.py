@@ -117,6 +117,20 @@ def test_every_reader_gives_a_truth_or_an_error_of_ours(name, examples, tmp_path
     attack()
 
 
+def test_the_guard_sees_what_it_must(tmp_path, guarded):
+    root = tmp_path / "root"
+    root.mkdir()
+    write_image(tmp_path / "secret.png", IDS)
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    for path in (root / "../secret.png", root / "link.png"):
+        with pytest.raises(AssertionError), guarded(root):
+            read_image(path)
+    with pytest.raises(ZeroDivisionError), guarded(root):
+        _ = 1 / 0
+    with guarded(root):
+        read_image(root / "none.png")
+
+
 @pytest.mark.parametrize(
     "name", ["../a", "a/../../b", "/a", "C:\\a", "C:a", "\\\\host\\a", "", " ", "a\0b", "out/a", "..\\a", "x" * 300 + "/../.."]
 )

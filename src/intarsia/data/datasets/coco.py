@@ -3,12 +3,14 @@
     ROOT/annotations/instances_train2017.json      ROOT/train2017/NAME.jpg           COCO's, and the same for val2017, or
     ROOT/instances_train.json                      ROOT/images/train/NAME.png        and the same for val and test, or
     ROOT/panoptic_train.json, panoptic_train/      ROOT/images/train/NAME.jpg        segments, with a PNG for each image
+    ROOT/annotations/stuff_train2017.json          ROOT/train2017/NAME.jpg           stuff, for the view "stuff"
 
 Files without train, val or test in their name are split by a hash of the image's name. A single JSON file can be named in place
 of the folder. The classes are the file's categories: all things in a file of instances, as `isthing` says in a panoptic one.
 
 Licence and citation: those of the data. COCO: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; annotations
-CC BY 4.0, images under the terms of Flickr. Panoptic: Kirillov et al., "Panoptic Segmentation", CVPR 2019.
+CC BY 4.0, images under the terms of Flickr. Panoptic: Kirillov et al., "Panoptic Segmentation", CVPR 2019. Stuff: Caesar et al.,
+"COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_pano
 
 __all__ = ["Coco"]
 
-VIEWS: dict[str, Task] = {"semantic": "semantic", "instance": "instance", "panoptic": "panoptic"}
-TRUTHS = ("instances", "masks", "annotations", "panoptic")
+VIEWS: dict[str, Task] = {"semantic": "semantic", "instance": "instance", "panoptic": "panoptic", "stuff": "semantic"}
+TRUTHS = ("instances", "masks", "annotations", "panoptic", "stuff")
 """Folders that hold no images."""
 EXPECTED = """\
 ROOT/annotations/instances_train2017.json (or ROOT/instances_train.json, panoptic_train.json with a folder panoptic_train)
@@ -63,7 +65,8 @@ class Coco:
     Args:
         root: the folder, or one JSON file.
         view: "instance" for objects (of panoptic maps the things), "panoptic", or "semantic" for the class of each pixel, which
-            is "background" where a file of instances has no object; of objects that overlap the later one is taken.
+            is "background" where a file of instances has no object; of objects that overlap the later one is taken. "stuff" is
+            the class of each pixel in files of stuff, where things are "other" and pixels without a class are ignored.
         seed: of the split into train and val, where file names do not say it.
         val_fraction: share of the images that go to val, where file names do not say it.
 
@@ -82,8 +85,9 @@ class Coco:
         files = [_read(path) for path in _annotations(root, view)]
         if not files:
             raise DataError(f"{root} holds no JSON file of {_wanted(view)}. Expected:\n{EXPECTED}")
-        self._background = self.task == "semantic" and isinstance(files[0], CocoFile)
-        self.classes = _with_background(files[0].classes) if self._background else files[0].classes
+        self._first = int(view == "semantic")  # id of the first category, behind the background
+        self._as_stuff = self.task == "semantic" and isinstance(files[0], CocoFile)
+        self.classes = _as_semantic(files[0].classes, view) if self._as_stuff else files[0].classes
         self._items: dict[str, _Item] = {}
         splits: dict[str, list[str]] = {}
         for file, path in zip(files, _annotations(root, view), strict=True):
@@ -113,7 +117,7 @@ class Coco:
         if root.is_file():
             return root.suffix.lower() == ".json"
         has_masks = (root / "images").is_dir() and any((root / truth).is_dir() for truth in ("masks", "instances"))
-        return not has_masks and any(True for view in ("instance", "panoptic") for _ in _annotations(root, view))
+        return not has_masks and any(True for view in ("instance", "panoptic", "stuff") for _ in _annotations(root, view))
 
     def image_path(self, key: str) -> Path:
         """Where the image lies."""
@@ -133,7 +137,7 @@ class Coco:
             return Sample(image, (views[self.task](),), key)
         objects = item.file.instances[item.name]
         objects = objects.select(objects.masks.areas() > 0)
-        return Sample(image, (self._as_labels(objects) if self._background else objects,), key)
+        return Sample(image, (self._as_labels(objects) if self._as_stuff else objects,), key)
 
     def _item(self, key: str) -> _Item:
         item = self._items.get(key)
@@ -143,9 +147,9 @@ class Coco:
         return item
 
     def _as_labels(self, objects: Instances) -> LabelMap:
-        ids = np.zeros(objects.size_hw, self.classes.id_dtype)
+        ids = np.full(objects.size_hw, 0 if self._first else self.classes.ignore_id, self.classes.id_dtype)
         for class_id, (where, crop) in zip(objects.class_id.tolist(), objects.masks.crops(), strict=True):
-            ids[where][crop] = class_id + 1
+            ids[where][crop] = class_id + self._first
         if objects.is_crowd is not None:
             for where, crop in objects.select(objects.is_crowd).masks.crops():
                 ids[where][crop] = self.classes.ignore_id
@@ -159,8 +163,8 @@ def _annotations(root: Path, view: str) -> list[Path]:
     found = [path for folder in (root, root / "annotations") if folder.is_dir() for path in sorted(folder.glob("*.json"))]
     panoptic = [path for path in found if path.stem.startswith("panoptic") and path.with_suffix("").is_dir()]
     instances = [path for path in found if path.stem.startswith("instances")]
-    if view == "panoptic":
-        return panoptic
+    if view in ("panoptic", "stuff"):
+        return panoptic if view == "panoptic" else [path for path in found if path.stem.startswith("stuff")]
     return (instances or panoptic) if view == "instance" else (panoptic or instances)
 
 
@@ -177,7 +181,8 @@ def _about_flat(files: Sequence[CocoFile | CocoPanopticFile]) -> list[str]:
 
 
 def _wanted(view: str) -> str:
-    return "panoptic segments with its folder of PNG files" if view == "panoptic" else "instances or panoptic segments"
+    kinds = {"panoptic": "panoptic segments with its folder of PNG files", "stuff": "stuff"}
+    return kinds.get(view, "instances or panoptic segments")
 
 
 def _split_of(path: Path) -> str:
@@ -185,9 +190,11 @@ def _split_of(path: Path) -> str:
     return found[1] if found else ""
 
 
-def _with_background(classes: ClassSpace) -> ClassSpace:
-    entries = [SegmentationClass("background", default_color(0))]
-    entries += [replace(entry, color=default_color(index)) for index, entry in enumerate(classes.classes, 1)]
+def _as_semantic(classes: ClassSpace, view: str) -> ClassSpace:
+    """The categories behind a background, or those of stuff, of which none is a thing."""
+    entries = [SegmentationClass("background", default_color(0))] if view == "semantic" else []
+    for index, entry in enumerate(classes.classes, len(entries)):
+        entries.append(replace(entry, color=default_color(index), is_thing=entry.is_thing and view == "semantic"))
     return ClassSpace(tuple(entries), ignore_id=255 if len(entries) <= 255 else 65535)
 
 
@@ -225,7 +232,7 @@ def _items(file: CocoFile | CocoPanopticFile, path: Path, root: Path, split: str
 
 def _image_folders(root: Path, path: Path, split: str) -> list[Path]:
     """Where the images of a file may be, the likeliest first."""
-    tail = re.sub(r"^(instances|panoptic)_?", "", path.stem)
+    tail = re.sub(r"^(instances|panoptic|stuff)_?", "", path.stem)
     likely = [root / "images" / part for part in (tail, split) if part] + [root / part for part in (tail, split) if part]
     others = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith((".", *TRUTHS))]
     likely += [root / "images", root / "val2017" if split == "val" else root / "train2017", *others, root]
