@@ -49,15 +49,21 @@ def test_a_folder_may_be_called_like_a_data_set(cells: Path, small_camvid: Path,
     assert isinstance(open_dataset("camvid"), CamVid)
 
 
-def test_every_data_set_travels_to_another_process(cells: Path, small_camvid: Path, small_coco: Path, city: Path) -> None:
+def test_every_data_set_travels_to_another_process(
+    cells: Path, small_camvid: Path, small_coco: Path, city: Path, small_voc: Path, small_ade: Path, small_coco_stuff: Path
+) -> None:
     sources = {
+        "ade20k": f"ade20k:{small_ade}",
         "annotations": f"annotations:{small_coco}/annotations/instances_train2017.json",
         "bodies": "bodies:train=1,val=1",
         "camvid": f"camvid:{small_camvid}",
         "cityscapes": f"cityscapes:{city}",
         "coco": f"coco:{small_coco}",
+        "coco_stuff": f"coco_stuff:{small_coco_stuff}",
         "folder": f"folder:{cells}",
+        "sbd": f"sbd:{small_voc}/benchmark_RELEASE",
         "scenes": "scenes:train=1,val=1,size=32",
+        "voc": f"voc:{small_voc}",
     }
     assert sorted(sources) == sorted(DATASETS.names)
     for source in sources.values():
@@ -93,7 +99,7 @@ def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_errors_give_the_nearest(cells: Path) -> None:
     with pytest.raises(
-        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: annotations, .*camvid, city"
+        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: .*annotations, .*camvid, city"
     ):
         open_dataset(cells.parent / "cell")
     with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):

@@ -53,7 +53,7 @@ def read_panoptic(path: str | Path, classes: ClassSpace | None = None) -> Panopt
             )
             for s in content["segments_info"]
         ]
-    segments = tuple(Segment(n, space.index(c) if isinstance(c, str) else c, *rest) for n, c, *rest in entries)
+    segments = tuple(Segment(n, space.index(c) if isinstance(c, str) else c, score, crowd) for n, c, score, crowd in entries)
     return Panoptic(ids, segments, space)
 
 
