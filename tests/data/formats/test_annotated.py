@@ -1,6 +1,8 @@
 """Annotated sets: what they refuse, how their kinds become others, how they are recognised."""
 
+import json
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -118,6 +120,27 @@ def test_coco_sets_are_read_as_they_were_written(tmp_path):
     for key in given.keys:
         assert round_trip_ious(given.read(key).truth, found.read(key).truth) == [1.0] * len(given.read(key).truth)
     assert pickle.loads(pickle.dumps(found.alone("b"))).read("b").truth.class_id.tolist() == [1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_polygons_of_coco_are_drawn_as_its_own_api_draws_them(tmp_path_factory, mask):
+    from pycocotools.mask import decode, frPyObjects, merge
+
+    given = set_of("instance", THINGS, a=objects([mask], [0]))
+    path = tmp_path_factory.mktemp("coco") / "p.json"
+    report = write_coco_set(path, given, polygons=True)
+    if not mask.any():
+        assert report.round_trip_iou is None
+        return
+    shape = json.loads(path.read_text())["annotations"][0]["segmentation"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its arrays, which are older than NumPy 2
+        drawn = np.array(decode(merge(frPyObjects(shape, *mask.shape))), np.bool_)
+    found = read_coco_set(path).read("a").truth
+    assert np.array_equal(found.masks.mask(0) if len(found) else np.zeros_like(mask), drawn)
+    assert report.round_trip_iou == pytest.approx((drawn & mask).sum() / (drawn | mask).sum())
+    assert report.lowest_iou == 1
 
 
 def test_panoptic_sets_are_read_as_they_were_written(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from intarsia.core import Instances, Panoptic, SegmentationError
+from intarsia.core.rle import crop_of_runs
 from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._annotated import (
     OTHER_TRUTH,
@@ -28,7 +29,8 @@ from intarsia.data.formats._annotated import (
     require_safe_key,
 )
 from intarsia.data.formats._hostile import ends_of_file
-from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco
+from intarsia.data.formats._polygons import crop_iou, joined_ring, polygons_of_object
+from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco, runs_of_entry
 from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
 from intarsia.data.formats.image import write_image
 
@@ -92,11 +94,20 @@ def read_coco_set(path: str | Path, *, images: str | Path | None = None) -> Anno
     )
 
 
-def write_coco_set(path: str | Path, annotated: AnnotatedSet) -> WriteReport:
-    """Write objects as one JSON file, masks as run lengths, image by image."""
+def write_coco_set(path: str | Path, annotated: AnnotatedSet, *, polygons: bool = False, tolerance: float = 0.0) -> WriteReport:
+    """Write objects as one JSON file, image by image.
+
+    Args:
+        path: the file.
+        annotated: of kind instance.
+        polygons: write outlines in place of run lengths, for programs that take nothing else; crowds stay run lengths. A piece of
+            an object is one polygon, and its holes are reached by slits. The COCO API draws polygons in its own way, on a grid
+            five times finer, so the IoU with what it reads is measured.
+        tolerance: pixels that outlines may move to have fewer corners.
+    """
     tally = Tally()
     with CocoWriter(path, annotated.classes) as file:
-        for key, part in annotated.each(_encode_objects):
+        for key, part in annotated.each(partial(_encode_objects, polygons, tolerance)):
             file.add_entries(annotated.image_name(key), part.content["size"], part.content["objects"])
             tally.add(part)
     return tally.report()
@@ -171,11 +182,20 @@ def recognizes_coco_panoptic(path: Path) -> str | None:
     return f"{path.name} is a JSON file with `segments_info`, and {path.stem}/ lies beside it, as COCO's panoptic files do."
 
 
-def _encode_objects(annotated: Annotated) -> Part:
-    if not isinstance(annotated.truth, Instances):
-        raise SegmentationError(f"{annotated.key}: COCO instances hold objects, not a {type(annotated.truth).__name__}.")
-    content = {"size": list(annotated.size_hw), "objects": list(entries_of_objects(annotated.truth))}
-    return Part.of(annotated, content, lost=[OTHER_TRUTH] * len(annotated.other_truths))
+def _encode_objects(polygons: bool, tolerance: float, annotated: Annotated) -> Part:
+    objects = annotated.truth
+    if not isinstance(objects, Instances):
+        raise SegmentationError(f"{annotated.key}: COCO instances hold objects, not a {type(objects).__name__}.")
+    entries, ious = list(entries_of_objects(objects)), []
+    for index, entry in enumerate(entries if polygons else ()):
+        outlines = [] if entry["iscrowd"] else polygons_of_object(objects, index, tolerance)
+        if outlines:
+            entry["segmentation"] = [joined_ring([outline]).ravel().tolist() for outline in outlines]
+            drawn = crop_of_runs(runs_of_entry(entry, objects.size_hw), objects.size_hw)
+            x, y = objects.masks.boxes_xyxy[index, :2].tolist()
+            ious.append(crop_iou(((y, x), objects.masks.crop(index)), drawn))
+    content = {"size": list(annotated.size_hw), "objects": entries}
+    return Part.of(annotated, content, lost=[OTHER_TRUTH] * len(annotated.other_truths), ious=ious)
 
 
 def _encode_segments(folder: Path, annotated: Annotated) -> Part:

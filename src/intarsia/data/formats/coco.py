@@ -21,7 +21,7 @@ from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._hostile import read_json, refused
 from intarsia.data.formats._shapes import require_size
 
-__all__ = ["read_coco", "CocoFile", "CocoWriter", "entries_of_objects", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
+__all__ = ["read_coco", "CocoFile", "CocoWriter", "entries_of_objects", "runs_of_entry", "write_coco"]  # noqa: RUF022 - the catalogue offers the first
 
 FORM = '{"images": [...], "categories": [...], "annotations": [...]}, or a list of results read beside such a truth'
 WHAT = "file of COCO instances"
@@ -239,7 +239,7 @@ def _objects(
 ) -> Instances:
     """The objects of one image; scores and crowd flags where one of them has any."""
     try:
-        masks = InstanceMasks.pack_crops((crop_of_runs(_runs(entry, size_hw), size_hw) for entry in entries), size_hw)
+        masks = InstanceMasks.pack_crops((crop_of_runs(runs_of_entry(entry, size_hw), size_hw) for entry in entries), size_hw)
         class_id = np.array([categories[entry["category_id"]] for entry in entries], np.int32)
         score = np.array([entry.get("score", 1.0) for entry in entries], np.float32)
         crowd = np.array([entry.get("iscrowd", 0) for entry in entries], np.bool_)
@@ -249,7 +249,8 @@ def _objects(
     return Instances(masks, class_id, classes, score if scored else None, crowd if crowd.any() else None)
 
 
-def _runs(entry: Entry, size_hw: tuple[int, int]) -> Any:
+def runs_of_entry(entry: Entry, size_hw: tuple[int, int]) -> Any:
+    """The run lengths of an annotation's `segmentation`; polygons are drawn as the COCO API draws them."""
     shape = entry["segmentation"]
     if isinstance(shape, list):
         from faster_coco_eval import mask
