@@ -30,11 +30,11 @@ from intarsia.core import Array, ClassSpace, DataError, LabelMap, Panoptic, Segm
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
 from intarsia.data.formats._few_files import few_files
 from intarsia.data.formats._files import write_bytes
+from intarsia.data.formats._find_image import find_image
 from intarsia.data.formats._hostile import ends_of_file, read_json, refused
 from intarsia.data.formats._shapes import points_of, require_size
 from intarsia.data.formats.cityscapes import CITYSCAPES_CLASSES
 from intarsia.data.formats.class_instance import segments_of
-from intarsia.data.formats.image import IMAGE_SUFFIXES
 
 __all__ = ["read_cityscapes_polygons", "recognizes_cityscapes_polygons", "write_cityscapes_polygons"]
 
@@ -289,9 +289,6 @@ def _image(root: Path, file: Path, stem: str, key: str) -> Path:
     """The image of a file of polygons: in leftImg8bit as in Cityscapes, in images/, or beside; the first if there is none."""
     folder = next((f for f in (root, root.parent) if (f / "leftImg8bit").is_dir()), root)
     beside = file.with_name(_plain_name(file.name.removesuffix(ENDING)))
-    for place in (folder / "leftImg8bit" / f"{key}_leftImg8bit", root / "images" / key, beside):
-        for suffix in IMAGE_SUFFIXES:
-            if (found := place.with_name(place.name + suffix)).is_file():
-                return found
-    is_official = stem.endswith(OFFICIAL)
-    return folder / "leftImg8bit" / f"{key}_leftImg8bit.png" if is_official else root / "images" / f"{key}.png"
+    official, own = folder / "leftImg8bit" / f"{key}_leftImg8bit", root / "images" / key
+    expected = official if stem.endswith(OFFICIAL) else own
+    return find_image(official, own, beside) or expected.with_name(f"{expected.name}.png")
