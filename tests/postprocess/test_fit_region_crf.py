@@ -113,6 +113,17 @@ def test_the_same_examples_give_the_same_field_and_pixels_can_be_fitted() -> Non
     assert wrong(one, cases) < np.mean([(prediction.ids != truth.ids).mean() for prediction, _, truth in cases])
 
 
+def test_what_cannot_be_helped_is_left_alone() -> None:
+    """Sure and right predictions of single pixels, which regions can only spoil."""
+    cases = []
+    for seed in range(3):
+        ids = np.random.default_rng(seed).integers(0, 3, (24, 24)).astype(np.uint8)
+        image = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        prob = np.moveaxis(0.1 + 0.7 * np.eye(3, dtype=np.float32)[ids], 2, 0)
+        cases.append((LabelMap(ids, CLASSES, prob), image, LabelMap(ids, CLASSES)))
+    assert wrong(fit_region_crf(cases, segments=20), cases) == 0
+
+
 def test_regions_without_truth_teach_nothing() -> None:
     prediction, image, truth = meadow(0)
     hidden = truth.ids.copy()
@@ -125,7 +136,7 @@ def test_regions_without_truth_teach_nothing() -> None:
 def test_errors() -> None:
     prediction, image, truth = meadow(0)
     nowhere = LabelMap(np.full_like(truth.ids, CLASSES.ignore_id), CLASSES)
-    with pytest.raises(SettingsError, match="There are 1 examples with 0 regions that have a truth, 4 strengths and 3 details"):
+    with pytest.raises(SettingsError, match="There are 1 examples with 0 regions that have a truth, 6 strengths and 3 details"):
         fit_region_crf([(prediction, image, nowhere)], segments=20)
     with pytest.raises(SettingsError, match="There are 0 examples"):
         fit_region_crf([])

@@ -31,7 +31,7 @@ def fit_region_crf(
     segments: int = 300,
     confidence: float = 0.7,
     balance: float = 0.5,
-    strengths: Sequence[float] = (1.0, 0.5, 0.25, 0.125),
+    strengths: Sequence[float] = (1.0, 0.5, 0.25, 0.125, 0.03, 0.0),
     details: Sequence[float] = (1.0, 0.5, 0.0),
     nodes: int = 2000,
     rng: int = 0,
@@ -44,6 +44,7 @@ def fit_region_crf(
         confidence: how probable a hard label is, for predictions without probabilities.
         balance: how much more a region of a rare class counts: its share to the power of -balance.
         strengths: factors of all weights but that of the prediction; the one with the highest mIoU on the cases is kept.
+            0 leaves predictions as they are.
         details: values of `RegionCRF.detail`, of which one is kept in the same way.
         nodes: at most so many regions or pixels of each image are judged, drawn at random; their neighbours all count.
         rng: seed of the nodes.
