@@ -25,9 +25,12 @@ def print_outcome(console: Console, outcome: Evaluation | ObjectEvaluation | Sco
 
 
 def print_evaluation(console: Console, evaluation: Evaluation | ObjectEvaluation) -> None:
-    """Warnings, the per-class table, the pooled scores with what they rest on, and the notes."""
+    """Warnings, official scores, the per-class table, the pooled scores with what they rest on, and the notes."""
     for warning in evaluation.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+    if evaluation.official:
+        said = ", ".join(f"{name} {_score(value)}" for name, value in evaluation.official.items())
+        console.print(f"official score of {evaluation.dataset}: {said}", highlight=False, markup=False, soft_wrap=True)
     from intarsia.evaluation import ObjectEvaluation
 
     if isinstance(evaluation, ObjectEvaluation):

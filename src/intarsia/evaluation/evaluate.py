@@ -10,6 +10,7 @@ from intarsia.core import Dataset, Predictor, SettingsError, Task, nearest_names
 from intarsia.evaluation.evaluate_objects import evaluate_objects
 from intarsia.evaluation.evaluation import Evaluation, ImageScore
 from intarsia.evaluation.object_evaluation import ObjectEvaluation
+from intarsia.evaluation.official import OfficialTally
 from intarsia.evaluation.refusal import absent_note, check_meaning
 from intarsia.evaluation.semantic import compared_as_labels
 from intarsia.evaluation.simulated_hints import predict_sample
@@ -60,6 +61,7 @@ def evaluate(
         return evaluate_objects(predictor, dataset, split, keys, task=task, allow_partial=allow_partial, progress=progress)
     rows: list[ConfusionEvidence] = []
     sizes: list[SizeRecallEvidence] = []
+    official = OfficialTally(dataset)
     said_first = getattr(predictor, "note", "")  # of simulated hints, or of what was measured while it was fitted
     notes: dict[str, None] = {said_first: None} if said_first else {}
     seconds = 0.0
@@ -74,6 +76,7 @@ def evaluate(
             notes.update(dict.fromkeys(said))
             rows.append(observe_confusion(labels, true_labels, key))
             sizes.append(observe_size_recall(labels, true_labels, key))
+            official.observe_labels(labels, true_labels, key)
         if progress is not None:
             progress(number, len(keys), key)
     evidence = ConfusionEvidence.concatenate(rows)
@@ -91,6 +94,7 @@ def evaluate(
         per_image=_per_image(evidence),
         seconds=seconds,
         warnings=warnings,
+        official=official.of_labels(scores),
     )
     said = [absent_note(evaluation.absent, len(evaluation.classes))] if evaluation.absent else []
     said += [evaluation.intervals.note] if evaluation.intervals.note else []

@@ -13,6 +13,7 @@ from intarsia.data.stats import LEAST_SCORED
 from intarsia.evaluation.evaluation import ScoreRefused
 from intarsia.evaluation.kinds import compared_as_objects, compared_as_panoptic
 from intarsia.evaluation.object_evaluation import ObjectEvaluation
+from intarsia.evaluation.official import OfficialTally
 from intarsia.evaluation.simulated_hints import predict_sample
 from intarsia.evaluation.tallies import InstanceTally, PanopticTally
 
@@ -41,7 +42,7 @@ def evaluate_objects(
         ClassSpaceError: classes that do not fit together.
         ScoreRefused: nothing to find in any image, or, unless `allow_partial`, most pixels of panoptic truths are void.
     """
-    objects, segments = InstanceTally(), PanopticTally()
+    objects, segments, official = InstanceTally(), PanopticTally(), OfficialTally(dataset)
     said_first = getattr(predictor, "note", "")
     notes: dict[str, None] = {said_first: None} if said_first else {}
     seconds, true, void, pixels, classes = 0.0, 0, 0, 0, dataset.classes
@@ -55,6 +56,7 @@ def evaluate_objects(
             if task == "instance":
                 found, wanted, said = compared_as_objects(prediction, truth)
                 objects.observe(found, wanted, key)
+                official.observe_objects(found, wanted, key)
                 true += len(wanted) if wanted.is_crowd is None else int((~wanted.is_crowd).sum())
                 classes = wanted.classes
             else:
@@ -87,6 +89,7 @@ def evaluate_objects(
         seconds=seconds,
         notes=tuple(notes),
         warnings=warnings,
+        official=official.of_objects(scores) if task == "instance" else {},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -54,6 +54,7 @@ class Evaluation:
         seconds: time inside the predictor, all images together; reading and counting are not part of it.
         notes: what a reader of the scores should know, one sentence each.
         warnings: why the scores do not mean what they seem to, one sentence each; only where that was allowed.
+        official: the scores that the makers of the data set report, by name; empty where it names none.
     """
 
     predictor: str
@@ -68,6 +69,7 @@ class Evaluation:
     seconds: float
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    official: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def classes(self) -> ClassSpace:
@@ -102,6 +104,7 @@ class Evaluation:
             "images": self.images,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            "official": {name: None if math.isnan(value) else value for name, value in self.official.items()},
             "mean_over": {
                 "classes": len(self.classes) - len(self.absent),
                 "declared": len(self.classes),
@@ -151,6 +154,7 @@ class Evaluation:
                 seconds=float(data["seconds"]),
                 notes=tuple(data["notes"]),
                 warnings=tuple(data["warnings"]),
+                official={name: math.nan if v is None else float(v) for name, v in data.get("official", {}).items()},
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise DataError(f"The scores cannot be read ({type(error).__name__}: {error}); score again.") from error

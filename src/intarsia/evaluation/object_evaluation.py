@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
@@ -35,6 +35,7 @@ class ObjectEvaluation:
         seconds: time inside the predictor, all images together.
         notes: what a reader of the scores should know, one sentence each.
         warnings: why the scores do not mean what they seem to, one sentence each; only where that was allowed.
+        official: the scores that the makers of the data set report, by name; empty where it names none.
     """
 
     task: Literal["instance", "panoptic"]
@@ -48,6 +49,7 @@ class ObjectEvaluation:
     seconds: float
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    official: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def main(self) -> tuple[str, str]:
@@ -85,6 +87,7 @@ class ObjectEvaluation:
             "images": self.images,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            "official": {name: None if math.isnan(value) else value for name, value in self.official.items()},
             "scores": {name: scores.to_dict() for name, scores in self.scores.items()},
             "intervals": {name: intervals.to_dict() for name, intervals in self.intervals.items()},
             "seconds": self.seconds,
@@ -120,6 +123,7 @@ class ObjectEvaluation:
                 seconds=float(data["seconds"]),
                 notes=tuple(data["notes"]),
                 warnings=tuple(data["warnings"]),
+                official={name: math.nan if v is None else float(v) for name, v in data.get("official", {}).items()},
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise DataError(f"The scores cannot be read ({type(error).__name__}: {error}); score again.") from error

@@ -51,6 +51,7 @@ class ADE20K:
 
     name = "ade20k"
     classes = ADE20K_CLASSES
+    official = "ade20k"
 
     def __init__(self, root: str | Path, *, view: str = "semantic") -> None:
         self.task = require_view("ADE20K", view, VIEWS)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from intarsia.core import DataError, LabelMap, Sample, Segmentation, Task
+from intarsia.core import DataError, LabelMap, Panoptic, Sample, Segmentation, Task
 from intarsia.data.datasets._layout import counted, paired, require_known, require_view
 from intarsia.data.formats import read_image, read_mask
 from intarsia.data.formats.cityscapes import CITYSCAPES_CLASSES, read_cityscapes
@@ -52,6 +52,7 @@ class Cityscapes:
 
     name = "cityscapes"
     classes = CITYSCAPES_CLASSES
+    official = "cityscapes"
 
     def __init__(self, root: str | Path, *, view: str = "semantic") -> None:
         self.task = require_view("Cityscapes", view, VIEWS)
@@ -85,12 +86,18 @@ class Cityscapes:
         """
         return Sample(read_image(self.image_path(key)), (self._truth(key),), key)
 
+    def panoptic(self, key: str) -> Panoptic | None:
+        """The panoptic truth in any view, which the official scores need; None where there are label ids only."""
+        kind, what = self._truths[require_known("Cityscapes", key, self.splits)[0]].split()
+        return read_cityscapes(self._root / kind / f"{key}_{kind}_{what}.png") if what == OBJECTS else None
+
     def _truth(self, key: str) -> Segmentation:
         kind, what = self._truths[key.partition("/")[0]].split()
-        path = self._root / kind / f"{key}_{kind}_{what}.png"
-        if what != OBJECTS:
-            return LabelMap(read_mask(path, CITYSCAPES_CLASSES if what == LABELS else BY_TRAIN_ID).ids, CITYSCAPES_CLASSES)
-        whole = read_cityscapes(path)
+        whole = self.panoptic(key)
+        if whole is None:
+            by_value = CITYSCAPES_CLASSES if what == LABELS else BY_TRAIN_ID
+            labels = read_mask(self._root / kind / f"{key}_{kind}_{what}.png", by_value)
+            return LabelMap(labels.ids, CITYSCAPES_CLASSES)
         if self.task == "instance":
             return whole.to_instances()
         return whole if self.task == "panoptic" else whole.to_label_map()

@@ -48,6 +48,7 @@ class SBD:
 
     name = "sbd"
     classes = VOC_CLASSES
+    official = "voc"
 
     def __init__(self, root: str | Path, *, view: str = "semantic") -> None:
         self.task = require_view("SBD", view, VIEWS)

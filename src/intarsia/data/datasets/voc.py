@@ -77,6 +77,7 @@ class VOC:
 
     name = "voc"
     classes = VOC_CLASSES
+    official = "voc"
 
     def __init__(self, root: str | Path, *, view: str = "semantic") -> None:
         self.task = require_view("VOC", view, VIEWS)
