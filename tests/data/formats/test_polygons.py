@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
 
 from intarsia.core import ClassSpace, InstanceMasks, Instances, SegmentationError
 from intarsia.data.formats._polygons import (
@@ -111,6 +112,16 @@ def test_polygons_that_share_an_edge_share_no_pixel_and_leave_none_out():
             for i in range(4)
         )
         assert (count == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under numpy 2
+@given(masks)
+@settings(max_examples=80, deadline=None)
+def test_coco_draws_the_outlines_of_pieces_to_the_same_mask(mask):
+    rings = [joined_ring([polygon]).ravel().tolist() for polygon in polygons_of_mask(mask)]
+    if rings:
+        theirs = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(rings, *mask.shape)))
+        assert np.array_equal(theirs, mask)
 
 
 def test_large_masks_with_everything_in_them():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from intarsia.core import Array, BoolArray, ClassSpace, DataError, InstanceMasks, Instances, SegmentationError
 from intarsia.data.formats._decode import refuse_huge
-from intarsia.data.formats._polygons import NOTHING, Crop, mask_of_rings
+from intarsia.data.formats._polygons import NOTHING, Crop, mask_of_rings, united
 
 __all__ = [
     "CROWD",
@@ -77,32 +78,33 @@ def mask_of_ellipse(
         size_hw: of the image.
         angle: radians by which it is turned clockwise as seen.
     """
-    radius = max(radii)
-    (top, left), box = mask_of_box(*(c - radius for c in center_xy), *(c + radius for c in center_xy), size_hw)
+    (center_x, center_y), radius = center_xy, max(radii)
+    (top, left), box = mask_of_box(center_x - radius, center_y - radius, center_x + radius, center_y + radius, size_hw)
     if not box.size or min(radii) <= 0:
         return NOTHING
-    y, x = (np.arange(n) + start + 0.5 - c for n, start, c in zip(box.shape, (top, left), center_xy[::-1], strict=True))
-    cos, sin = math.cos(angle), math.sin(angle)
-    along, across = x * cos + y[:, None] * sin, y[:, None] * cos - x * sin
-    inside: BoolArray = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
+    cos, sin, x_weight, y_weight = math.cos(angle), math.sin(angle), radii[0] ** -2, radii[1] ** -2
+    y = np.arange(box.shape[0]) + (top + 0.5 - center_y)
+    # in each row the solutions of a x^2 + b x + c = 0, from the implicit equation of the ellipse
+    a = cos**2 * x_weight + sin**2 * y_weight
+    b = 2 * sin * cos * (x_weight - y_weight) * y
+    c = (sin**2 * x_weight + cos**2 * y_weight) * y**2 - 1
+    reach = np.sqrt(np.maximum(b**2 - 4 * a * c, 0)) / (2 * a)
+    reach[b**2 < 4 * a * c] = -1
+    x = np.arange(box.shape[1]) + (left + 0.5 - center_x)
+    middle = -b / (2 * a)
+    inside: BoolArray = (x >= (middle - reach)[:, None]) & (x <= (middle + reach)[:, None])
     return (top, left), inside
 
 
 def mask_of_line(points: Array, width: float, size_hw: tuple[int, int]) -> Crop:
     """The pixels at most half of `width` away from a line through `points` (N, 2), or from a single point."""
     half = width / 2
-    (top, left), box = mask_of_box(*(points.min(0) - half), *(points.max(0) + half), size_hw)
-    if not box.size:
-        return NOTHING
-    found = np.zeros(box.shape, np.bool_)
-    for begin, end in zip(points[: max(len(points) - 1, 1)], points[-max(len(points) - 1, 1) :], strict=True):
-        (y0, x0), part = mask_of_box(*(np.minimum(begin, end) - half), *(np.maximum(begin, end) + half), size_hw)
-        centers = np.stack(np.meshgrid(np.arange(part.shape[1]) + x0 + 0.5, np.arange(part.shape[0]) + y0 + 0.5), -1) - begin
+    parts = [mask_of_ellipse((x, y), (half, half), size_hw) for x, y in points.tolist()]
+    for begin, end in pairwise(points):
         way = end - begin
-        share = (centers @ way / max(float(way @ way), 1e-300)).clip(0, 1)
-        near = ((centers - share[..., None] * way) ** 2).sum(-1) <= half**2
-        found[y0 - top : y0 - top + part.shape[0], x0 - left : x0 - left + part.shape[1]] |= near
-    return (top, left), found
+        aside = half * np.array([-way[1], way[0]]) / max(float(np.hypot(*way)), 1e-300)
+        parts.append(mask_of_rings([np.stack([begin + aside, end + aside, end - aside, begin - aside])], size_hw))
+    return united(parts)
 
 
 def objects_of_drawn(drawn: Iterable[Drawn], size_hw: tuple[int, int], classes: ClassSpace) -> tuple[Instances, tuple[str, ...]]:

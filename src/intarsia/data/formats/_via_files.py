@@ -95,7 +95,7 @@ def csv_writer(file: TextIO) -> Iterator[Add]:
     def add(entry: Mapping[str, Any]) -> None:
         regions = entry["regions"]
         begin = [entry["filename"], entry["size"], json.dumps(entry["file_attributes"]), len(regions)]
-        nothing = {"shape_attributes": {}, "region_attributes": {}}
+        nothing: dict[str, Any] = {"shape_attributes": {}, "region_attributes": {}}
         for number, region in enumerate(regions or [nothing]):
             rows.writerow([*begin, number, json.dumps(region["shape_attributes"]), json.dumps(region["region_attributes"])])
 

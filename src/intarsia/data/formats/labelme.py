@@ -226,7 +226,8 @@ def _crop(shape: Mapping[str, Any], size_hw: tuple[int, int], line_width: float)
     """The mask of a shape, or why it has none."""
     points, kind = points_of(shape["points"]), shape.get("shape_type") or "polygon"
     if kind == "rectangle" and len(points) == 2:
-        return mask_of_box(*points.ravel().tolist(), size_hw)
+        (x0, y0), (x1, y1) = points.tolist()
+        return mask_of_box(x0, y0, x1, y1, size_hw)
     if kind in ("polygon", "rectangle"):
         return mask_of_rings([points], size_hw)
     if kind == "circle":
@@ -252,4 +253,4 @@ def _mask(text: str, points: Array, size_hw: tuple[int, int]) -> Crop:
         values = pillow_pixels(image, "PNG").values
     except Exception as error:  # Pillow raises whatever it likes on damaged data
         raise SegmentationError(f"A shape of type mask cannot be read ({error}).") from error
-    return (y0, x0), values.reshape(*values.shape[:2], -1).any(-1)
+    return (y0, x0), values.reshape(*values.shape[:2], -1).max(-1) > 0

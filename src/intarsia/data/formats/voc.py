@@ -167,7 +167,8 @@ def recognizes_voc(path: Path) -> str | None:
 
 
 def _encode(path: Path, classes: ClassSpace, names: Mapping[str, str], annotated: Annotated) -> Part:
-    truth, lost = annotated.truth, ()
+    truth = annotated.truth
+    lost: tuple[str, ...] = ()
     if isinstance(truth, Instances):
         truth, lost = View("instance", "panoptic", classes).of(renumbered(truth, classes))
     objects: list[tuple[str, Box]] = []
@@ -219,7 +220,7 @@ def _xml(name: str, size_hw: tuple[int, int], objects: Sequence[tuple[str, Box]]
         _add(entry, name=label, **{flag: known.get(flag, default) for flag, default in FLAGS.items()})
         _add(ET.SubElement(entry, "bndbox"), xmin=x0 + 1, ymin=y0 + 1, xmax=x1, ymax=y1)
     ET.indent(root, "\t")
-    return ET.tostring(root, encoding="utf-8") + b"\n"
+    return ET.tostring(root, encoding="unicode").encode() + b"\n"
 
 
 def _add(parent: ET.Element, **texts: object) -> None:

@@ -109,7 +109,7 @@ def read_yolo(path: str | Path, *, root: str | Path | None = None) -> AnnotatedS
         names = [str(named[number]) for number in sorted(named, key=int)]
         classes = ClassSpace.from_names(names, things=names)
         given = {split: content[split] for split in SPLITS if content.get(split)}
-        notes = ()
+        notes: tuple[str, ...] = ()
         if given.get("val") == given.get("train"):
             given.pop("val", None)
             notes = (f"{file.name} says the same images for train and val, so they are no split.",)
