@@ -50,7 +50,7 @@ def test_objects_get_a_background_and_what_is_hidden_is_said(tmp_path):
     masks[0, 1:3, 1:4] = masks[1, 1:3, 3:5] = masks[2, 2, 2] = True
     classes = ClassSpace.from_names(["zebra", "ant"])
     objects = Instances(InstanceMasks.pack(masks, (4, 6)), np.array([1, 0, 0]), classes)
-    report = write_voc(tmp_path, replace(set_of("instance", classes, objects), splits={"val": ("in/image0",)}))
+    report = write_voc(tmp_path, replace(set_of("instance", classes, objects), splits={"val": ("in/image0",), "test": ()}))
     assert report.objects == {"ant": 1, "zebra": 2}
     assert {sentence.split(" lies ")[1][:6]: count for sentence, count in report.lost.items()} == {"partly": 1, "wholly": 1}
     annotated = read_voc(tmp_path)

@@ -153,7 +153,8 @@ def write_voc(path: str | Path, annotated: AnnotatedSet) -> WriteReport:
     for _, part in annotated.each(partial(_encode, path, classes, names)):
         tally.add(part)
     for split, keys in annotated.splits.items():
-        write_bytes(path / LISTS / f"{split}.txt", "".join(f"{key}\n" for key in keys).encode())
+        if keys:
+            write_bytes(path / LISTS / f"{split}.txt", "".join(f"{key}\n" for key in keys).encode())
     lines = [f"{c.name}:{','.join(map(str, c.color))}::\n" for c in classes.classes]
     write_bytes(path / LABEL_MAP, "".join(["# label:color_rgb:parts:actions\n", *lines]).encode())
     return tally.report()
@@ -275,7 +276,7 @@ def _splits(path: Path, keys: frozenset[str], notes: list[str]) -> dict[str, lis
     splits = {}
     for split in SPLITS:
         file = path / LISTS / f"{split}.txt"
-        if file.is_file():
+        if file.is_file() and file.stat().st_size:
             with refused(file, "list of names"):
                 names = list(dict.fromkeys(line.strip() for line in read_bytes(file).decode("utf-8-sig").splitlines()))
             splits[split] = [name for name in names if name in keys]
