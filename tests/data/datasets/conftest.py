@@ -134,3 +134,64 @@ def small_coco_stuff(tmp_path: Path) -> Path:
     for name in ("val2017/000000000139", "train2017/000000000009"):
         write_ids(root / f"stuffthingmaps/{name}.png", values, bits=8)
     return root
+
+
+@pytest.fixture
+def small_kitti(tmp_path: Path) -> Path:
+    """Three images of KITTI: road, sky and a car without number; two cars and a trailer; a licence plate."""
+    root = tmp_path / "data_semantics"
+    labels = np.array([[7, 7, 26, 26], [23, 26, 26, 30], [23, 255, 26, 0]])
+    numbers = np.array([[0, 0, 1, 1], [0, 2, 2, 1], [0, 0, 0, 0]])
+    for name in ("000000_10", "000001_10", "000002_10"):
+        write_image(root / f"training/image_2/{name}.png", np.zeros((3, 4, 3), np.uint8))
+        write_ids(root / f"training/semantic/{name}.png", labels, bits=8)
+        write_ids(root / f"training/instance/{name}.png", labels * 256 + numbers, bits=16)
+    write_image(root / "testing/image_2/000000_10.png", np.zeros((3, 4, 3), np.uint8))
+    return root
+
+
+@pytest.fixture
+def small_dsb(tmp_path: Path) -> Path:
+    """Three images of the Data Science Bowl with three nuclei each, two of which overlap; one of the test as run lengths."""
+    root = tmp_path / "dsb"
+    nuclei = np.zeros((3, 4, 5), np.uint8)
+    nuclei[0, :2, :2], nuclei[1, 1:3, 1:], nuclei[2, 3, 0] = 255, 255, 255
+    names = {"stage1_train": ("aa", "bb", "cc"), "stage1_test": ("dd",)}
+    for stage, name in ((stage, name) for stage, found in names.items() for name in found):
+        write_image(root / stage / name / f"images/{name}.png", np.full((4, 5, 4), 255, np.uint8))
+        for index, nucleus in enumerate(nuclei if stage == "stage1_train" else ()):
+            write_image(root / stage / name / f"masks/{name}{index}.png", nucleus)
+    rows = ["1 2 5 2", "6 2 10 2 14 2 18 2", "4 1"]
+    table = "ImageId,EncodedPixels,Height,Width,Usage\n" + "".join(f"dd,{row},4,5,Public\n" for row in rows)
+    (root / "stage1_solution.csv").write_text(table)
+    return root
+
+
+@pytest.fixture
+def small_pets(tmp_path: Path) -> Path:
+    """Oxford-IIIT Pet: three cats and a dog, whose trimaps have the border below."""
+    root = tmp_path / "pets"
+    breeds = {"Abyssinian_1": "1 1 1", "Abyssinian_2": "1 1 1", "yorkshire_terrier_7": "37 2 25", "Bengal_5": "6 1 2"}
+    for name in breeds:
+        write_image(root / f"images/{name}.jpg", np.zeros((3, 4, 3), np.uint8))
+        write_ids(root / f"annotations/trimaps/{name}.png", np.array([[2, 1, 1, 2], [2, 1, 1, 2], [2, 3, 3, 2]]), bits=8)
+    lines = [f"{name} {numbers}" for name, numbers in breeds.items()]
+    (root / "annotations/trainval.txt").write_text("\n".join(lines[:3]))
+    (root / "annotations/test.txt").write_text(lines[3] + "\n")
+    (root / "annotations/list.txt").write_text("#Image CLASS-ID SPECIES BREED ID\n" + "\n".join(lines))
+    return root
+
+
+@pytest.fixture
+def full_camvid(tmp_path: Path) -> Path:
+    """A frame of the original CamVid for each split: all 32 classes in a row."""
+    from intarsia.data.datasets.camvid_full import _CLASSES
+
+    root = tmp_path / "camvid_full"
+    colors = np.array([[color for color, _ in _CLASSES.values()]], np.uint8)
+    for name in ("0001TP_006690", "0016E5_07959", "Seq05VD_f00000"):
+        write_image(root / f"701_StillsRaw_full/{name}.png", np.zeros((1, 32, 3), np.uint8))
+        write_image(root / f"LabeledApproved_full/{name}_L.png", colors)
+    lines = [f"{red} {green} {blue}\t\t{name}" for name, ((red, green, blue), _) in _CLASSES.items()]
+    (root / "label_colors.txt").write_text("\n".join(lines))
+    return root

@@ -9,9 +9,13 @@ from intarsia.data.datasets import open_dataset
 TREES = {
     "ade20k": ("small_ade", "panoptic"),
     "camvid": ("small_camvid", "semantic"),
+    "camvid_full": ("full_camvid", "eleven"),
     "cityscapes": ("city", "panoptic"),
     "coco": ("small_coco", "instance"),
     "coco_stuff": ("small_coco_stuff", "semantic"),
+    "dsb2018": ("small_dsb", "instance"),
+    "kitti": ("small_kitti", "panoptic"),
+    "oxford_pet": ("small_pets", "breeds"),
     "sbd": ("small_voc", "instance"),
     "voc": ("small_voc", "instance"),
 }
