@@ -99,7 +99,7 @@ def test_options_reach_a_generated_data_set(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_errors_give_the_nearest(cells: Path) -> None:
     with pytest.raises(
-        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: .*annotations, .*camvid, city"
+        DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: .*annotations, .*camvid, "
     ):
         open_dataset(cells.parent / "cell")
     with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from intarsia.core import DataError, Instances, LabelMap, SettingsError
 from intarsia.data.datasets import open_dataset
-from intarsia.data.datasets.voc import VOC_CLASSES
+from intarsia.data.datasets.voc import VOC, VOC_CLASSES
 
 
 def test_classes_are_those_of_voc():
@@ -56,7 +56,23 @@ def test_errors(small_voc):
         open_dataset(root)
     (root / "ImageSets/Segmentation/val.txt").write_text("../secret")
     with pytest.raises(DataError, match=r"val\.txt holds '\.\./secret', which is no name"):
-        open_dataset(root)
+        VOC(root)
     (root / "ImageSets/Segmentation/val.txt").unlink()
     with pytest.raises(DataError, match=r"(?s)There is no .*val\.txt\. Expected is.*SegmentationClass"):
-        open_dataset(root)
+        VOC(root)
+
+
+def test_other_data_in_the_same_arrangement_is_left_to_the_format(small_voc):
+    root = small_voc / "VOCdevkit/VOC2012"
+    for path in [path for path in root.rglob("2007*") if path.is_file()]:
+        path.rename(path.with_name(path.name.replace("2007_", "garden_")))
+    for split, name in (("train", "garden_000032"), ("val", "garden_000033")):
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text(f"{name}\n")
+        (root / "Annotations").mkdir(exist_ok=True)
+        (root / f"Annotations/{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><size><width>4</width><height>3</height></size></annotation>"
+        )
+    for source in (root, f"voc:{root}"):
+        dataset = open_dataset(source)
+        assert type(dataset).__name__ == "Annotations"
+        assert dataset.read(next(key for key in dataset.splits["val"])).truth.areas()["cat"] == 3

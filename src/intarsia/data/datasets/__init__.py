@@ -7,6 +7,7 @@ from pathlib import Path
 from intarsia.core import Catalog, DataError, Dataset, SettingsError, nearest_names
 from intarsia.data.datasets._declared import read_classes, write_classes
 from intarsia.data.datasets._split_file import apply_split, place_of, split_file_of
+from intarsia.data.formats import FORMATS
 from intarsia.data.formats._recognize import COCO, annotation_formats, find_format
 
 __all__ = ["DATASETS", "find_dataset", "open_dataset", "read_classes", "write_classes"]
@@ -46,7 +47,8 @@ def find_dataset(source: str | Path) -> tuple[str, str]:
     if isinstance(source, str) and name in DATASETS:
         is_generated = hasattr(DATASETS.load(name), "from_options")
         if rest or is_generated or not root.exists():
-            return name, rest
+            is_format = rest and not is_generated and _is_format_alone(name, Path(rest))
+            return ("annotations", source) if is_format else (name, rest)
     if not root.exists():
         if rest and name in annotation_formats():
             return "annotations", str(source)
@@ -59,6 +61,13 @@ def find_dataset(source: str | Path) -> tuple[str, str]:
             return known, str(root)
     has_masks = (root / "images").is_dir() and any((root / truths).is_dir() for truths in ("masks", "instances"))
     return "folder" if has_masks or find_format(root) is None else "annotations", str(root)
+
+
+def _is_format_alone(name: str, root: Path) -> bool:
+    """Whether a name that data set and format share, such as voc, means the format: the folder is not of that data set."""
+    if name in COCO or name not in FORMATS or name not in annotation_formats():
+        return False
+    return root.is_dir() and not DATASETS.load(name).recognizes(root)
 
 
 def _open_named(name: str, rest: str, view: str | None) -> Dataset:

@@ -17,6 +17,7 @@ Licence: images under the terms of Flickr; http://host.robots.ox.ac.uk/pascal/VO
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -100,9 +101,15 @@ class VOC:
 
     @staticmethod
     def recognizes(root: Path) -> bool:
-        """Whether a folder holds this data set: its folders of images, of masks and of lists."""
+        """Whether a folder holds this data set, and not another arranged as it is: its folders, and a list of VOC's names."""
         found = _voc_folder(root)
-        return all((found / part).is_dir() for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"))
+        if not all((found / part).is_dir() for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")):
+            return False
+        try:
+            with (found / "ImageSets/Segmentation/val.txt").open("rb") as file:
+                return re.match(rb"20\d\d_\d{6}\s", file.read(16)) is not None
+        except OSError:
+            return False
 
     def image_path(self, key: str) -> Path:
         """Where the image lies."""
