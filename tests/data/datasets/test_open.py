@@ -102,7 +102,7 @@ def test_errors_give_the_nearest(cells: Path) -> None:
         DataError, match=r"neither a path nor a name\. Did you mean '.*cells'\? Named data sets: .*annotations, .*camvid, "
     ):
         open_dataset(cells.parent / "cell")
-    with pytest.raises(DataError, match=r"Did you mean 'camvid'\?"):
+    with pytest.raises(DataError, match="Did you mean 'camvid'"):
         open_dataset("camvd:data/x")
     with pytest.raises(SettingsError, match="camvid lies in a folder: say which, as in camvid:path/to/camvid"):
         open_dataset("camvid")
