@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from tifffile import imwrite
 
 from intarsia.core import ClassSpace, InstanceMasks, Instances
 from intarsia.data.formats import write_image
@@ -194,4 +195,19 @@ def full_camvid(tmp_path: Path) -> Path:
         write_image(root / f"LabeledApproved_full/{name}_L.png", colors)
     lines = [f"{red} {green} {blue}\t\t{name}" for name, ((red, green, blue), _) in _CLASSES.items()]
     (root / "label_colors.txt").write_text("\n".join(lines))
+    return root
+
+
+@pytest.fixture
+def small_stack(tmp_path: Path) -> Path:
+    """Five slices of ISBI's kind: cells left and right of a membrane, which has a gap in the last slice; one slice of test."""
+    root = tmp_path / "isbi"
+    root.mkdir()
+    labels = np.full((5, 4, 6), 255, np.uint8)
+    labels[:, :, 2] = 0
+    labels[4, 1, 2] = 255
+    for stage, count in (("train", 5), ("test", 1)):
+        images = np.arange(count * 24, dtype=np.uint8).reshape(count, 4, 6)
+        imwrite(root / f"{stage}-volume.tif", images, photometric="minisblack")
+        imwrite(root / f"{stage}-labels.tif", labels[:count], photometric="minisblack", compression="zlib")
     return root

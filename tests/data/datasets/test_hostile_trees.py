@@ -14,6 +14,7 @@ TREES = {
     "coco": ("small_coco", "instance"),
     "coco_stuff": ("small_coco_stuff", "semantic"),
     "dsb2018": ("small_dsb", "instance"),
+    "isbi": ("small_stack", "instance"),
     "kitti": ("small_kitti", "panoptic"),
     "oxford_pet": ("small_pets", "breeds"),
     "sbd": ("small_voc", "instance"),
