@@ -1,5 +1,6 @@
 """Folders of images and masks, made for a test."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -210,4 +211,46 @@ def small_stack(tmp_path: Path) -> Path:
         images = np.arange(count * 24, dtype=np.uint8).reshape(count, 4, 6)
         imwrite(root / f"{stage}-volume.tif", images, photometric="minisblack")
         imwrite(root / f"{stage}-labels.tif", labels[:count], photometric="minisblack", compression="zlib")
+    return root
+
+
+@pytest.fixture
+def small_vistas(tmp_path: Path) -> Path:
+    """Mapillary Vistas 2.0 with one image in each split, labelled in both versions: two cars, road, ego vehicle, unlabelled."""
+    root = tmp_path / "vistas"
+
+    def label(name: str, readable: str, color: list[int], evaluate: bool, instances: bool) -> dict[str, object]:
+        return {"name": name, "readable": readable, "color": color, "evaluate": evaluate, "instances": instances}
+
+    road = label("construction--flat--road", "Road", [128, 64, 128], True, False)
+    car = label("object--vehicle--car", "Car", [0, 0, 142], True, True)
+    ego = label("void--ego-vehicle", "Ego Vehicle", [120, 10, 10], True, False)
+    void = label("void--unlabeled", "Unlabeled", [0, 0, 0], False, False)
+    curb = label("construction--barrier--curb", "Curb", [196, 196, 196], True, False)
+    ids = np.array([[0, 0, 1, 1], [0, 1, 1, 2], [3, 1, 3, 2]])  # labels of 1.2
+    numbers = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0]])
+    segments = np.where(ids == 1, ids * 256 + numbers, ids * 256 + 7)
+    segments[ids == 3] = 0
+    for split, name in (("training", "abc-_1"), ("validation", "def")):
+        write_image(root / f"{split}/images/{name}.jpg", np.zeros((3, 4, 3), np.uint8))
+        for version, labels, table in (
+            ("v1.2", [road, car, ego, void], [0, 1, 2, 3]),
+            ("v2.0", [curb, road, car, ego, void], [1, 2, 3, 4]),
+        ):
+            (root / f"config_{version}.json").write_text(json.dumps({"labels": labels, "version": version}))
+            own = np.array(table)[ids]
+            folder = root / split / version
+            write_ids(folder / f"labels/{name}.png", own, bits=8, palette=palette_of(None))
+            write_ids(folder / f"instances/{name}.png", own * 256 + numbers, bits=16)
+            rgb = np.stack([segments % 256, segments // 256, segments * 0], -1).astype(np.uint8)
+            write_image(folder / f"panoptic/{name}.png", rgb)
+            found = [{"id": int(n), "category_id": int(n) // 256 + 1, "iscrowd": int(n == 257)} for n in np.unique(segments) if n]
+            categories = [
+                {"id": i, "name": c["readable"], "isthing": int(bool(c["instances"])), "color": c["color"]}
+                for i, c in enumerate((road, car, ego), 1)
+            ]
+            images = [{"id": name, "file_name": f"{name}.jpg", "height": 3, "width": 4}]
+            annotations = [{"image_id": name, "file_name": f"{name}.png", "segments_info": found}]
+            content = {"images": images, "annotations": annotations, "categories": categories}
+            (folder / f"panoptic/panoptic_{'2018' if version == 'v1.2' else '2020'}.json").write_text(json.dumps(content))
     return root

@@ -16,6 +16,7 @@ TREES = {
     "dsb2018": ("small_dsb", "instance"),
     "isbi": ("small_stack", "instance"),
     "kitti": ("small_kitti", "panoptic"),
+    "mapillary": ("small_vistas", "panoptic"),
     "oxford_pet": ("small_pets", "breeds"),
     "sbd": ("small_voc", "instance"),
     "voc": ("small_voc", "instance"),

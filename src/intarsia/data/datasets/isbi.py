@@ -5,9 +5,9 @@
     ROOT/test-volume.tif      without truth in the challenge; the split test where test-labels.tif is there
 
 A slice is a sample. Neighbours look alike, so val is the last fifth of train in one piece, not chosen by chance. Labels of 0 and
-255 (or 0 and 1) have the classes membrane and cell, and as objects the pieces of cells that connect by edges; labels of numbers have
-background and cell, and their numbers as objects. A name may also end in .tiff, and be train-input in place of train-volume, as in
-SNEMI3D.
+255 (or 0 and 1) have the classes membrane and cell, and as objects the pieces of cells that connect by edges. Labels of numbers
+have background and cell, and their numbers as objects. A name may also end in .tiff, and be train-input in place of train-volume,
+as in SNEMI3D.
 
 Official evaluation: the foreground-restricted Rand score and information score of the connected cells, best over thresholds; at
 first the pixel, Rand and warping errors.
