@@ -1,6 +1,8 @@
 """Readers and files that nobody vouches for: our errors or a truth, nothing outside the folder, no hang, little memory."""
 
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -117,6 +119,26 @@ def test_every_reader_gives_a_truth_or_an_error_of_ours(name, examples, tmp_path
     attack()
 
 
+@pytest.mark.slow
+def test_readers_under_coverage_guided_fuzzing(tmp_path):
+    pytest.importorskip("atheris", reason="atheris is not installed: pip install intarsia[fuzz]")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number, name in ((0, "coco"), (1, "coco_panoptic"), (3, "panoptic"), (6, "palette"), (7, "index")):
+        root = tmp_path / name
+        root.mkdir()
+        (CASES[name] if name in CASES else _of_set(name)).write(root)
+        file = next(path for path in sorted(root.iterdir()) if path.suffix == (".json" if number < 4 else ".png"))
+        (corpus / name).write_bytes(bytes([number]) + file.read_bytes())
+    (corpus / "xml").write_bytes(b'\x04<a b="c"><d>1</d></a>')
+    (corpus / "zip").write_bytes(b"\x05" + _zip(tmp_path / "a.zip", {"a/b": b"text" * 9}).read_bytes())
+    script = Path(__file__).with_name("atheris_readers.py")
+    options = ("-runs=30000", "-max_total_time=90", "-rss_limit_mb=4000", f"-artifact_prefix={tmp_path}/")
+    done = subprocess.run([sys.executable, script, *options, corpus], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "DONE" in done.stderr
+
+
 def test_the_guard_sees_what_it_must(tmp_path, guarded):
     root = tmp_path / "root"
     root.mkdir()
@@ -179,6 +201,10 @@ def test_archives(tmp_path):
     for name in ("../b", "/etc/b", "a\\..\\..\\b"):
         with pytest.raises(DataError, match="is no path inside"), open_zip(_zip(tmp_path / "b.zip", {name: b""})):
             pass
+    nameless = _zip(tmp_path / "b.zip", {"zzz": b""})
+    nameless.write_bytes(nameless.read_bytes().replace(b"zzz", b"\0zz"))
+    with pytest.raises(DataError, match=r"b\.zip names '', which is no path inside"), open_zip(nameless):
+        pass
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
     with pytest.raises(DataError, match=r"a\.zip is no ZIP archive \(File is not a zip file\)"), open_zip(path):

@@ -97,7 +97,7 @@ class Archive:
 
     def __init__(self, path: Path, file: ZipFile) -> None:
         self._path, self._file = path, file
-        members = [member for member in file.infolist() if not member.is_dir()]
+        members = [member for member in file.infolist() if not member.filename.endswith("/")]  # `is_dir` fails on an empty name
         if len(members) > MOST_MEMBERS:
             raise DataError(f"{path} lists {len(members):,} files, more than the {MOST_MEMBERS:,} that are read.")
         for member in members:
