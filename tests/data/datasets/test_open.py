@@ -50,7 +50,14 @@ def test_a_folder_may_be_called_like_a_data_set(cells: Path, small_camvid: Path,
 
 
 def test_every_data_set_travels_to_another_process(
-    cells: Path, small_camvid: Path, small_coco: Path, city: Path, small_voc: Path, small_ade: Path, small_coco_stuff: Path
+    cells: Path,
+    small_camvid: Path,
+    small_coco: Path,
+    city: Path,
+    small_voc: Path,
+    small_ade: Path,
+    small_coco_stuff: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     sources = {
         "ade20k": f"ade20k:{small_ade}",
@@ -65,6 +72,15 @@ def test_every_data_set_travels_to_another_process(
         "scenes": "scenes:train=1,val=1,size=32",
         "voc": f"voc:{small_voc}",
     }
+    fixtures = {
+        "camvid_full": "full_camvid",
+        "dsb2018": "small_dsb",
+        "isbi": "small_stack",
+        "kitti": "small_kitti",
+        "mapillary": "small_vistas",
+        "oxford_pet": "small_pets",
+    }
+    sources |= {name: f"{name}:{request.getfixturevalue(fixture)}" for name, fixture in fixtures.items()}
     assert sorted(sources) == sorted(DATASETS.names)
     for source in sources.values():
         data = open_dataset(source)

@@ -9,8 +9,8 @@
     ROOT/training/v2.0/panoptic/NAME.png                id = R + 256 G + 65536 B, listed in panoptic_2020.json (1.2: 2018)
 
 The config says of each label its name, its colour, whether it is evaluated and whether its objects are told apart. The classes
-are the evaluated labels (1.2: 65 of 66, 37 of them things; 2.0: 116 of 124, 70 things); the others are void. Of a release with both
-versions 2.0 is read, and 1.2 by the views that end in "-v1.2". Numbers of objects count from 0, so each value in instances/ is an
+are the evaluated labels (1.2: 65 of 66, 37 of them things; 2.0: 116 of 124, 70 things); the others are void. Of a release with
+both versions 2.0 is read, and 1.2 by the views that end in "-v1.2". Numbers of objects count from 0, so each value in instances/ is an
 object, as the conversions of others to COCO's form take it. Only panoptic/ knows crowds; without it that view is made of
 instances/.
 

@@ -33,7 +33,7 @@ def open_tiff(path: Path) -> Iterator[Any]:
         raise DataError(f"There is no file {path}.")
     try:
         with TiffFile(path, _multifile=False) as tiff:  # OME may name other files, anywhere
-            if "<!DOCTYPE" in (tiff.pages[0].description or ""):
+            if "<!DOCTYPE" in (tiff.pages.first.description or ""):
                 raise DataError("its description declares a document type, which metadata have no need of")
             yield tiff
     except MemoryError:
