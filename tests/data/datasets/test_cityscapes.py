@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -81,3 +82,16 @@ def test_label_ids_and_train_ids_serve_the_semantic_view(city):
         assert truth.classes == CITYSCAPES_CLASSES
     with pytest.raises(DataError, match="alone for val/lindau/lindau_000000_000019"):
         open_dataset(city, view="instance")
+
+
+def test_polygons_alone_are_left_to_their_format(city):
+    for path in city.glob("gtFine/*/*/*.png"):
+        car = {"label": "car", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+        content = {"imgHeight": 2, "imgWidth": 3, "objects": [car]}
+        path.with_name(path.name.replace("instanceIds.png", "polygons.json")).write_text(json.dumps(content))
+        assert open_dataset(city).name == "cityscapes"
+    for path in city.glob("gtFine/*/*/*.png"):
+        path.unlink()
+    dataset = open_dataset(city, view="semantic")
+    assert type(dataset).__name__ == "Annotations"
+    assert [dataset.read(key).truth.areas()["car"] for keys in dataset.splits.values() for key in keys] == [4, 4]

@@ -5,7 +5,8 @@
     ROOT/gtCoarse/train_extra/CITY/..._gtCoarse_instanceIds.png           19,998 further images, coarsely labelled
 
 Coarse labels serve the split train_extra, and all splits where there is no gtFine/. The semantic view takes _labelIds.png or
-_labelTrainIds.png where there are no instanceIds. Of the 30 labels 19 are evaluated; the others are ignored.
+_labelTrainIds.png where there are no instanceIds. Of the 30 labels 19 are evaluated; the others are ignored. Where there are
+polygons only, they are read by the format cityscapes_polygons.
 
 Citation: Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016. The panoptic truth follows
 the data set's own script: groups are crowds, and classes that are not evaluated are void.
@@ -70,8 +71,12 @@ class Cityscapes:
 
     @staticmethod
     def recognizes(root: Path) -> bool:
-        """Whether a folder holds this data set: its folders of images and of labels."""
-        return (root / "leftImg8bit").is_dir() and any((root / kind).is_dir() for kind in ("gtFine", "gtCoarse"))
+        """Whether a folder holds this data set: its folders of images and of labels, not of polygons alone."""
+        folders = [folder for kind in ("gtFine", "gtCoarse") if (folder := root / kind).is_dir()]
+        if not folders or not (root / "leftImg8bit").is_dir():
+            return False
+        has_maps, has_polygons = (any(any(f.glob(f"*/*/*{end}")) for f in folders) for end in ("Ids.png", "_polygons.json"))
+        return has_maps or not has_polygons
 
     def image_path(self, key: str) -> Path:
         """Where the image lies."""
