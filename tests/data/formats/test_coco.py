@@ -106,3 +106,20 @@ def test_errors(tmp_path):
     (tmp_path / "e.json").write_text("{")
     with pytest.raises(DataError, match=r"is no file of COCO instances \(JSONDecodeError"):
         read_coco(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ({"counts": [2**62] * 4 + [48]}, "Runs that add up to"),  # 48 in 64 bits
+        ({"counts": [10**30]}, "too (big|large)"),
+        ({"size": [8, 6], "counts": [48]}, r"It is of \[8, 6\] \(height, width\) pixels, and the image of \(6, 8\)"),
+        ([[1, 1, 5]], r"A polygon is \[1, 1, 5\]; x, y, x, y"),
+        ([[1, 1, 5, 1, 5, float("inf")]], "A polygon is"),
+        ([[0, 0, 1e9, 0, 0, 5]], "A polygon is more than 16,777,216 pixels long"),
+    ],
+)
+def test_masks_that_would_fill_the_memory_or_fit_no_image(shape, said, tmp_path):
+    file = read_coco(write(tmp_path / "a.json", content({"segmentation": shape})))
+    with pytest.raises(DataError, match=f"a.json: a mask of image 7 cannot be read: .*{said}"):
+        file.instances["x.jpg"]
