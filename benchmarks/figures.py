@@ -12,15 +12,16 @@ from importlib import resources
 from pathlib import Path
 
 from intarsia.core.whole_file import written_whole
-from intarsia.models import FIGURES_CLASSES, FIGURES_SIZE_HW, SEMANTIC, ModelSpec
+from intarsia.models import FIGURES_SIZE_HW, NETWORKS, spec_to_count
 from intarsia.models.figures import figures
 
 
 def main() -> None:
     rows = []
-    for name in SEMANTIC.names:
-        found, _ = figures(ModelSpec(name, FIGURES_CLASSES), FIGURES_SIZE_HW)
-        print(f"{name:24}{found['parameters']:>14,}{found['flops'] / 1e9:10.1f} GFLOPs   sees {found['receptive_field']}")
+    for name in (name for catalog in NETWORKS.values() for name in catalog.names):
+        found, _ = figures(spec_to_count(name), FIGURES_SIZE_HW)
+        flops = "    varies" if found["flops"] is None else f"{found['flops'] / 1e9:10.1f}"
+        print(f"{name:24}{found['parameters']:>14,}{flops} GFLOPs   sees {found['receptive_field']}")
         rows.append(f"{json.dumps(name)}: {json.dumps(found)}")
     with written_whole(Path(str(resources.files("intarsia.models").joinpath("figures.json")))) as partial:
         partial.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from intarsia.core import SettingsError
 from intarsia.models import ModelSpec, create_model
 from intarsia.models import figures as room
 from intarsia.models.figures import Layer, blocks, count_layers, figures
+from intarsia.models.instance.mask_rcnn import MaskRCNN
 
 TINY_RESNET = {"encoder": "test_resnet", "output_stride": 8}
 
@@ -143,6 +144,24 @@ def test_fields_without_end_and_fields_that_cannot_be_followed(monkeypatch: pyte
 
     monkeypatch.setattr(room, "receptive_field", fail)
     assert figures(spec, (64, 64))[0]["receptive_field"] is None
+
+
+def test_what_depends_on_the_regions_found_is_not_counted() -> None:
+    """Layers in front of them are: of the pyramid and the proposals, at every place of every map."""
+    options = MaskRCNN.TINY | {"channels": 8}
+    spec = ModelSpec("mask_rcnn", 4, encoder=options.pop("encoder"), options=options)
+    found, layers = figures(spec, (64, 64))
+    assert found["parameters"] == sum(parameter.numel() for parameter in spec.build().parameters())
+    assert [found[name] for name in ("flops", "output_stride", "coarsest_stride", "receptive_field")] == [None] * 4
+    rows = {layer["name"]: layer for layer in layers}
+    places = 16**2 + 8**2 + 4**2 + 2**2 + 1
+    assert rows["detector.rpn.head"]["flops"] == 2 * places * (9 * 8 * 8 + 8 * 3 + 8 * 12)
+    assert rows["fpn.layer_blocks"]["flops"] == 2 * (places - 1) * 9 * 8 * 8
+    after = [row for name, row in rows.items() if name.startswith("detector.roi_heads.box_head")]
+    assert [(row["flops"], row["output"]) for row in after] == [(None, None)] * len(after)
+    cut = blocks(layers)
+    assert sum(row["parameters"] for row in cut) == found["parameters"]
+    assert {row["name"]: row["flops"] for row in cut}["detector.rpn.head"] == rows["detector.rpn.head"]["flops"]
 
 
 def test_what_cannot_be_made_is_said() -> None:

@@ -2,13 +2,14 @@ import pytest
 
 from intarsia.classical import CLASSICAL
 from intarsia.core import SettingsError, UnknownNameError
-from intarsia.models import SEMANTIC
+from intarsia.models import NETWORKS
 from intarsia.workflow.models import describe, list_methods, list_models
 
 
 def test_lists_are_the_catalogues():
     networks, methods = list_models(), list_methods()
-    assert [row["name"] for row in networks] == list(SEMANTIC.names)
+    assert [row["name"] for row in networks] == [name for catalog in NETWORKS.values() for name in catalog.names]
+    assert {row["task"] for row in networks} == {"semantic", "instance", "panoptic"}
     assert [row["name"] for row in methods] == list(CLASSICAL.names)
     unet = next(row for row in networks if row["name"] == "unet")
     assert unet["year"] == 2015
@@ -35,6 +36,23 @@ def test_an_encoder_of_choice_is_counted():
     assert small["figures"]["flops"] < large["figures"]["flops"]
 
 
+def test_of_a_panoptic_network_some_classes_are_things():
+    tiny = {"channels": 8, "semantic_channels": 32, "head_channels": 8, "mask_channels": 8}
+    few, more = (
+        describe("panoptic_fpn", size_hw=(64, 64), num_classes=12, things=things, encoder="test_resnet", options=tiny)
+        for things in (None, 9)
+    )
+    assert few["network"]["thing_ids"] == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert more["network"]["thing_ids"][0] == 3
+    one_more = (8 + 1) + 4 * (8 + 1) + (8 + 1)  # its score, its box and its mask
+    assert more["figures"]["parameters"] - few["figures"]["parameters"] == one_more - (32 + 1), "and one class of stuff less"
+    assert more["figures"]["flops"] is None
+    with pytest.raises(SettingsError, match=r"13 of 12 classes are to be countable things; give from 1 to 12"):
+        describe("panoptic_fpn", num_classes=12, things=13)
+    with pytest.raises(SettingsError, match=r"unet is a network for semantic segmentation; thing_ids are for panoptic"):
+        describe("unet", things=2)
+
+
 def test_a_classical_method_is_described_and_has_no_network():
     about = describe("slic")
     assert about["result"] == "regions"
@@ -46,6 +64,8 @@ def test_a_classical_method_is_described_and_has_no_network():
 def test_unknown_names_and_options():
     with pytest.raises(UnknownNameError, match=r"called 'slick'\. Did you mean 'slic'"):
         describe("slick")
+    with pytest.raises(UnknownNameError, match=r"called 'mask_rcn'\. Did you mean 'mask_rcnn'"):
+        describe("mask_rcn")
     with pytest.raises(SettingsError, match=r"unet has no option 'widht'"):
         describe("unet", options={"widht": 8})
     with pytest.raises(SettingsError, match=r"unet cannot be made for 0 classes"):

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -30,10 +30,20 @@ What to take
   other kinds of images       unet, from random weights; --set width=32 makes it four times cheaper
   whole scenes, streets       deeplab_v3plus
   little time for an image    linknet
+  objects one by one          mask_rcnn --encoder resnet18
+  many alike that touch       ternausnet_v2, or deep_watershed
+  objects and what is around  panoptic_fpn --encoder resnet18
   nothing to train with       a classical method
 
-GFLOPs are for an image of 512 x 512 and 21 classes. `intarsia models NAME` tells all about one."""
+GFLOPs are for an image of 512 x 512 and 21 classes; without a number, they depend on the image.
+`intarsia models NAME` tells all about one."""
 SHORTEST_CLAUSE = 24
+KINDS: dict[str, Callable[[ModelDescription], bool]] = {
+    "on an encoder of your choice": lambda row: row["task"] == "semantic" and row["encoder"] is not None,
+    "with a trunk of their own": lambda row: row["task"] == "semantic" and row["encoder"] is None,
+    "for objects, one by one": lambda row: row["task"] == "instance",
+    "for objects and what is around them": lambda row: row["task"] == "panoptic",
+}
 RESULTS = {
     "regions": "regions without a class",
     "foreground": "foreground and background",
@@ -47,6 +57,7 @@ def models(
     name: Annotated[str | None, typer.Argument(help="A network or a classical method, to see what it is.")] = None,
     imgsz: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the image that a network's operations are counted for.")] = "512",
     classes: Annotated[int, typer.Option(help="How many the network tells apart.")] = 21,
+    things: Annotated[int | None, typer.Option(help="Of a panoptic network: how many of the classes are countable.")] = None,
     channels: Annotated[int, typer.Option(help="Of the image.")] = 3,
     encoder: Annotated[str | None, typer.Option(help="Encoder, for networks that take one, such as resnet18.")] = None,
     output_stride: Annotated[int | None, typer.Option(help="Stride of the encoder's coarsest features.")] = None,
@@ -70,6 +81,7 @@ def models(
         name,
         size_hw=parse_size(imgsz) or (512, 512),
         num_classes=classes,
+        things=things,
         in_channels=channels,
         encoder=encoder,
         output_stride=output_stride,
@@ -86,12 +98,10 @@ def models(
 def _print_catalogue(console: Console, networks: Sequence[ModelDescription], methods: Sequence[MethodDescription]) -> None:
     """A line for each: networks from cheap to dear, methods by what they give or need; and a word on what to take."""
     names = max(len(row["name"]) for row in networks)
-    on_encoder = [row for row in networks if row["encoder"]]
-    own_trunk = [row for row in networks if not row["encoder"]]
-    for kind, group in (("on an encoder of your choice", on_encoder), ("with a trunk of their own", own_trunk)):
+    for kind, belongs in KINDS.items():
         console.print(f"Networks {kind}: intarsia train DATA --model NAME", style="bold")
         table = _table("name", ">params", ">GFLOPs", ">year", "what it is", first=names)
-        for row in sorted(group, key=lambda row: row["figures"]["flops"] if row["figures"] else math.inf):
+        for row in sorted(filter(belongs, networks), key=_cost):
             counts = _counts(row["figures"]) if row["figures"] else ("", "")
             gist = _gist(row["summary"], console.width - names - 29)
             table.add_row(row["name"], *counts, str(row["year"] or ""), gist)
@@ -116,13 +126,19 @@ def _print_network(console: Console, about: NetworkDescription, *, every_layer: 
     _print_head(console, about)
     if found is not None:
         parameters, flops = _counts(found)
-        console.print(
-            f"\n  parameters       {parameters} ({found['parameters']:,}) for {network['num_classes']} classes\n"
-            f"  operations       {flops} GFLOPs for an image of {height} x {width}, multiplication and addition counted as two\n"
-            f"  output stride    {_stride(found)}\n"
-            f"  receptive field  {_field(found)}\n",
-            soft_wrap=True,
-        )
+        things = f", {len(network['thing_ids'])} of them things" if network.get("thing_ids") else ""
+        told = [f"parameters       {parameters} ({found['parameters']:,}) for {network['num_classes']} classes{things}"]
+        if found["flops"] is None:
+            told.append(
+                "operations       depend on the regions that are found in an image; those of layers before that are below"
+            )
+        else:
+            told += [
+                f"operations       {flops} GFLOPs for an image of {height} x {width}, multiplication and addition counted as two",
+                f"output stride    {_stride(found)}",
+                f"receptive field  {_field(found)}",
+            ]
+        console.print("\n  " + "\n  ".join(told) + "\n", soft_wrap=True)
     _print_options(console, network["options"], about["choices"])
     if network["encoder"]:
         console.print(f"  --encoder {network['encoder']}    (any encoder of timm)")
@@ -130,7 +146,8 @@ def _print_network(console: Console, about: NetworkDescription, *, every_layer: 
     table = _table("layer", "kind", ">output", ">parameters", ">GFLOPs")
     for layer in about["layers"][1:] if every_layer else about["blocks"]:
         output = " x ".join(map(str, layer["output"] or ()))
-        table.add_row(layer["name"], layer["kind"], output, f"{layer['parameters']:,}", f"{layer['flops'] / 1e9:,.2f}")
+        flops = "" if layer["flops"] is None else f"{layer['flops'] / 1e9:,.2f}"
+        table.add_row(layer["name"], layer["kind"], output, f"{layer['parameters']:,}", flops)
     console.print()
     console.print(table)
 
@@ -184,12 +201,18 @@ def _gist(summary: str, room: int) -> str:
 
 
 def _counts(found: Figures) -> tuple[str, str]:
-    return f"{found['parameters'] / 1e6:.1f} M", _giga(found["flops"])
+    """Parameters, and operations; these are left out where they depend on the image."""
+    giga = (found["flops"] or 0) / 1e9
+    flops = f"{giga:,.0f}" if giga >= 100 else f"{giga:.1f}"
+    return f"{found['parameters'] / 1e6:.1f} M", "" if found["flops"] is None else flops
 
 
-def _giga(flops: int) -> str:
-    giga = flops / 1e9
-    return f"{giga:,.0f}" if giga >= 100 else f"{giga:.1f}"
+def _cost(row: ModelDescription) -> tuple[float, float]:
+    """By operations; those where they are not known last, by parameters."""
+    found = row["figures"]
+    if found is None:
+        return math.inf, math.inf
+    return math.inf if found["flops"] is None else found["flops"], found["parameters"]
 
 
 def _stride(found: Figures) -> str:

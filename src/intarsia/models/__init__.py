@@ -6,6 +6,7 @@ Torch is imported when one is made.
 from intarsia.models._description import (
     FIGURES_CLASSES,
     FIGURES_SIZE_HW,
+    FIGURES_THINGS,
     INSTANCE,
     NETWORKS,
     PANOPTIC,
@@ -15,11 +16,12 @@ from intarsia.models._description import (
     describe_model,
     network_catalog,
 )
-from intarsia.models._spec import ModelSpec, classes_learnt, create_model, spec_of
+from intarsia.models._spec import ModelSpec, classes_learnt, create_model, spec_of, spec_to_count
 
 __all__ = [
     "FIGURES_CLASSES",
     "FIGURES_SIZE_HW",
+    "FIGURES_THINGS",
     "INSTANCE",
     "NETWORKS",
     "PANOPTIC",
@@ -32,4 +34,5 @@ __all__ = [
     "describe_model",
     "network_catalog",
     "spec_of",
+    "spec_to_count",
 ]

@@ -14,6 +14,7 @@ from intarsia.core import Catalog, Task, UnknownNameError, nearest_names
 __all__ = [
     "FIGURES_CLASSES",
     "FIGURES_SIZE_HW",
+    "FIGURES_THINGS",
     "INSTANCE",
     "NETWORKS",
     "PANOPTIC",
@@ -31,8 +32,9 @@ NETWORKS: dict[Task, Catalog] = {"semantic": SEMANTIC, "instance": INSTANCE, "pa
 """All networks, by what they are trained for."""
 
 FIGURES_CLASSES = 21
+FIGURES_THINGS = 8
 FIGURES_SIZE_HW = (512, 512)
-"""What the stored figures are for, with an image of three channels."""
+"""What the stored figures are for, with an image of three channels; of panoptic networks the last 8 of the 21 are things."""
 
 _COMMON = ("encoder", "num_classes", "in_channels", "thing_ids")
 """Arguments that `create_model` takes by name; all others are the architecture's options."""
@@ -42,7 +44,8 @@ class Figures(TypedDict):
     """What can be counted about a network.
 
     parameters: frozen ones count as well.
-    flops: of convolutions and matrix products for one image; a multiplication and an addition count as two.
+    flops: of convolutions and matrix products for one image; a multiplication and an addition count as two. None where they
+        depend on the regions that are found in the image; then there are no strides and no field either.
     output_stride: pixels of the image from one score to the next, before what has no weights enlarges them; of the finest, where
         scores of several strides are joined. None where their number is fixed, whatever the image.
     coarsest_stride: of the coarsest map in the network, those of a fixed size aside.
@@ -51,7 +54,7 @@ class Figures(TypedDict):
     """
 
     parameters: int
-    flops: int
+    flops: int | None
     output_stride: float | None
     coarsest_stride: float | None
     receptive_field: tuple[int, int] | Literal["whole image"] | None

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from intarsia.core import ClassSpace, IntarsiaError, SettingsError, Task, nearest_names, thing_ids_of
 from intarsia.encoders import create_encoder
-from intarsia.models._description import NETWORKS, ModelDescription, describe_model, network_catalog
+from intarsia.models._description import (
+    FIGURES_CLASSES,
+    FIGURES_THINGS,
+    NETWORKS,
+    ModelDescription,
+    describe_model,
+    network_catalog,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelSpec", "classes_learnt", "create_model", "spec_of"]
+__all__ = ["ModelSpec", "classes_learnt", "create_model", "spec_of", "spec_to_count"]
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,25 @@ def create_model(
 def classes_learnt(task: Task, classes: ClassSpace) -> int:
     """How many classes a network for this task tells apart: all of them; for instances those of things."""
     return len(thing_ids_of(classes)) if task == "instance" else len(classes)
+
+
+def spec_to_count(name: str, num_classes: int = FIGURES_CLASSES, *, things: int | None = None, **given: Any) -> ModelSpec:
+    """The spec of a network that is only counted, whose classes have no names.
+
+    Args:
+        name: of the architecture.
+        num_classes: how many it tells apart.
+        things: how many of them, the last ones, are countable; for panoptic networks, of which 8 or all are where it is not said.
+        given: what else `ModelSpec` takes.
+
+    Raises:
+        SettingsError: no network can be made of it.
+    """
+    if things is None:
+        things = min(FIGURES_THINGS, num_classes) if network_catalog(name)[0] == "panoptic" else 0
+    elif not 1 <= things <= num_classes:
+        raise SettingsError(f"{things} of {num_classes} classes are to be countable things; give from 1 to {num_classes}.")
+    return ModelSpec(name, num_classes, thing_ids=tuple(range(num_classes - things, num_classes)), **given)
 
 
 def spec_of(network: nn.Module) -> ModelSpec:

@@ -30,14 +30,15 @@ class Layer(TypedDict):
     kind: its class.
     output: shape (C, H, W) of what it makes when it first runs; None if it does not run as a whole or makes no tensor.
     parameters: frozen ones count as well.
-    flops: of convolutions and matrix products, all runs together; a multiplication and an addition count as two.
+    flops: of convolutions and matrix products, all runs together; a multiplication and an addition count as two. None where they
+        depend on the regions that are found in the image.
     """
 
     name: str
     kind: str
     output: Shape | None
     parameters: int
-    flops: int
+    flops: int | None
 
 
 def figures(spec: ModelSpec, size_hw: tuple[int, int]) -> tuple[Figures, list[Layer]]:
@@ -46,17 +47,18 @@ def figures(spec: ModelSpec, size_hw: tuple[int, int]) -> tuple[Figures, list[La
     Raises:
         SettingsError: no network can be made of the spec.
     """
-    network = _on_meta(spec)
-    output_stride, coarsest_stride = _strides(network, spec.in_channels)
-    field = _receptive_field(network, spec.in_channels)
-    layers = _layers(network, spec.in_channels, size_hw)
+    layers = count_layers(spec, size_hw)
     found: Figures = {
         "parameters": layers[0]["parameters"],
         "flops": layers[0]["flops"],
-        "output_stride": output_stride,
-        "coarsest_stride": coarsest_stride,
-        "receptive_field": field,
+        "output_stride": None,
+        "coarsest_stride": None,
+        "receptive_field": None,
     }
+    if found["flops"] is not None:
+        network = _on_meta(spec)
+        found["output_stride"], found["coarsest_stride"] = _strides(network, spec.in_channels)
+        found["receptive_field"] = _receptive_field(network, spec.in_channels)
     return found, layers
 
 
@@ -65,7 +67,47 @@ def count_layers(spec: ModelSpec, size_hw: tuple[int, int]) -> list[Layer]:
 
     Operations are those for one image in evaluation mode. Normalisation, activation, pooling and resizing do not count.
     """
-    return _layers(_on_meta(spec), spec.in_channels, size_hw)
+    network = _on_meta(spec)
+    shapes: dict[nn.Module, Shape | None] = {}
+    flops, before = dict.fromkeys(network.modules(), 0), list[int]()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+
+        def begin(_module: nn.Module, _arguments: Any) -> None:
+            before.append(counter.get_total_flops())
+
+        def end(module: nn.Module, _arguments: Any, made: Any) -> None:
+            flops[module] += counter.get_total_flops() - before.pop()
+            made = made[-1] if isinstance(made, list) and made else made  # an encoder's coarsest feature
+            shapes.setdefault(module, tuple(made.shape[1:]) if isinstance(made, Tensor) else None)
+
+        for module in network.modules():
+            module.register_forward_pre_hook(begin)
+            module.register_forward_hook(end)
+        try:
+            _scores(network, spec.in_channels, size_hw)
+            all_ran = True
+        except NotImplementedError:  # a choice among values, which the meta device does not have: regions are chosen
+            all_ran = False
+
+    def inside(module: nn.Module) -> int | None:
+        """Of a list of modules, which is not run itself, the sum."""
+        if module in shapes:
+            return flops[module]
+        parts = [inside(part) for part in module.children()]
+        known = [part for part in parts if part is not None]
+        listed = isinstance(module, nn.ModuleList) and len(known) == len(parts)
+        return sum(known) if all_ran or listed else None
+
+    return [
+        {
+            "name": name,
+            "kind": type(module).__name__,
+            "output": shapes.get(module),
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "flops": inside(module),
+        }
+        for name, module in network.named_modules()
+    ]
 
 
 def blocks(layers: Sequence[Layer], most: int = 30) -> list[Layer]:
@@ -84,7 +126,7 @@ def blocks(layers: Sequence[Layer], most: int = 30) -> list[Layer]:
             break
         cut = level
     parameters = whole["parameters"] - sum(layer["parameters"] for layer in cut)
-    flops = whole["flops"] - sum(layer["flops"] for layer in cut)
+    flops = None if whole["flops"] is None else whole["flops"] - sum(layer["flops"] or 0 for layer in cut)
     if parameters or flops:
         cut.append({"name": "in between", "kind": "", "output": None, "parameters": parameters, "flops": flops})
     return cut
@@ -98,40 +140,6 @@ def _on_meta(spec: ModelSpec) -> nn.Module:
 def _scores(network: nn.Module, in_channels: int, size_hw: tuple[int, int]) -> Tensor:
     output: Output = network(torch.empty(1, in_channels, *size_hw, device="meta"))
     return output.logits
-
-
-def _layers(network: nn.Module, in_channels: int, size_hw: tuple[int, int]) -> list[Layer]:
-    shapes: dict[nn.Module, Shape | None] = {}
-    flops, before = dict.fromkeys(network.modules(), 0), list[int]()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-
-        def begin(_module: nn.Module, _arguments: Any) -> None:
-            before.append(counter.get_total_flops())
-
-        def end(module: nn.Module, _arguments: Any, made: Any) -> None:
-            flops[module] += counter.get_total_flops() - before.pop()
-            made = made[-1] if isinstance(made, list) and made else made  # an encoder's coarsest feature
-            shapes.setdefault(module, tuple(made.shape[1:]) if isinstance(made, Tensor) else None)
-
-        for module in network.modules():
-            module.register_forward_pre_hook(begin)
-            module.register_forward_hook(end)
-        _scores(network, in_channels, size_hw)
-
-    def inside(module: nn.Module) -> int:
-        """Of a list of modules, which is not run itself, the sum."""
-        return flops[module] if module in shapes else sum(map(inside, module.children()))
-
-    return [
-        {
-            "name": name,
-            "kind": type(module).__name__,
-            "output": shapes.get(module),
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "flops": inside(module),
-        }
-        for name, module in network.named_modules()
-    ]
 
 
 def _strides(network: nn.Module, in_channels: int) -> tuple[float | None, float | None]:

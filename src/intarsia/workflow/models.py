@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from intarsia.classical import CLASSICAL, MethodDescription, describe_method
 from intarsia.core import SettingsError, UnknownNameError, nearest_names
-from intarsia.models import FIGURES_CLASSES, FIGURES_SIZE_HW, SEMANTIC, ModelDescription, ModelSpec, describe_model
+from intarsia.models import FIGURES_CLASSES, FIGURES_SIZE_HW, NETWORKS, ModelDescription, describe_model, spec_to_count
 
 if TYPE_CHECKING:
     from intarsia.models.figures import Layer
@@ -32,7 +32,7 @@ class NetworkDescription(ModelDescription):
 
 def list_models() -> list[ModelDescription]:
     """Every architecture, with the figures that are stored for it. Torch is not needed for it."""
-    return [describe_model(name) for name in SEMANTIC.names]
+    return [describe_model(name) for catalog in NETWORKS.values() for name in catalog.names]
 
 
 def list_methods() -> list[MethodDescription]:
@@ -45,6 +45,7 @@ def describe(
     *,
     size_hw: tuple[int, int] = FIGURES_SIZE_HW,
     num_classes: int = FIGURES_CLASSES,
+    things: int | None = None,
     in_channels: int = 3,
     encoder: str | None = None,
     output_stride: int | None = None,
@@ -55,9 +56,10 @@ def describe(
     Nothing is computed for that, so a network of any size takes seconds.
 
     Args:
-        name: of a file of `intarsia.models.semantic` or `intarsia.classical`.
+        name: of an architecture, or of a file of `intarsia.classical`.
         size_hw: of the image that operations are counted for. This and the rest is for networks.
-        num_classes: how many it tells apart.
+        num_classes: how many it tells apart; of an instance network classes of things.
+        things: how many of them are countable, for panoptic networks; None: 8, or all of fewer.
         in_channels: of the image.
         encoder: for architectures that take one.
         output_stride: of the encoder.
@@ -75,15 +77,17 @@ def describe(
                 f"`intarsia {verb} --model {name} --set NAME=VALUE`."
             )
         return describe_method(name)
-    if name not in SEMANTIC:
-        near = nearest_names(name, (*SEMANTIC.names, *CLASSICAL.names))
+    networks = [known for catalog in NETWORKS.values() for known in catalog.names]
+    if name not in networks:
+        near = nearest_names(name, (*networks, *CLASSICAL.names))
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise UnknownNameError(
             f"There is no network and no classical method called {name!r}.{hint} `intarsia models` lists them."
         )
     from intarsia.models.figures import blocks, figures
 
-    spec = ModelSpec(name, num_classes, in_channels, encoder, output_stride, options or {})
+    given = {"in_channels": in_channels, "encoder": encoder, "output_stride": output_stride, "options": options or {}}
+    spec = spec_to_count(name, num_classes, things=things, **given)
     found, layers = figures(spec, size_hw)
     about = describe_model(name)
     about["figures"] = found

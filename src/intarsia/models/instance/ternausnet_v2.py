@@ -1,4 +1,4 @@
-"""TernausNetV2: a U-Net that says of each pixel whether it is an object and whether two objects touch there.
+"""TernausNetV2: a U-Net of objects and of where they touch.
 
 Iglovikov, Seferbekov, Buslaev, Shvets: TernausNetV2: Fully Convolutional Network for Instance Segmentation. CVPR Workshops 2018.
 

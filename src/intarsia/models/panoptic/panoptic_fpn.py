@@ -1,4 +1,4 @@
-"""Panoptic FPN: Mask R-CNN for things and Semantic FPN for stuff on one feature pyramid.
+"""Panoptic FPN: Mask R-CNN for things, Semantic FPN for stuff, on one feature pyramid.
 
 Kirillov, Girshick, He, Dollar: Panoptic Feature Pyramid Networks. CVPR 2019.
 
@@ -129,8 +129,8 @@ class PanopticFPN(nn.Module):
         grown = F.pad(image, (0, -width % self.divisor, 0, -height % self.divisor))
         objects = objects_by_image(targets, len(image)) if self.training and targets is not None else None
         maps = self.fpn(self.encoder(grown)[self.first :])  # (N, 256, H/4, W/4) ... (N, 256, H/64, W/64)
+        scores = self.semantic(maps[:-1], grown.shape[-2:])  # (N, 1 + S, H/4, W/4)
         parts = self.detector(grown, (height, width), maps, objects)
         if objects is None:
             del parts["class_logits"]  # of proposals, which are no detections
-        scores = self.semantic(maps[:-1], grown.shape[-2:])  # (N, 1 + S, H/4, W/4)
         return Output(crop(resize_bilinear(scores, grown.shape[-2:]), (height, width)), parts=parts)  # (N, 1 + S, H, W)
