@@ -18,7 +18,7 @@ Source: https://docs.cvat.ai/docs/dataset_management/formats/format-smask.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -55,9 +55,9 @@ from intarsia.data.formats._annotated import (
 from intarsia.data.formats._decode import pillow_pixels, refuse_huge
 from intarsia.data.formats._files import read_bytes, write_bytes
 from intarsia.data.formats._hostile import ends_of_file, open_zip, refused, safe_join
+from intarsia.data.formats._images_beside import images_beside
 from intarsia.data.formats._shapes import without_crowds
 from intarsia.data.formats._views import COVERED, HIDDEN
-from intarsia.data.formats.image import IMAGE_SUFFIXES
 
 __all__ = ["read_cvat_masks", "recognizes_cvat_masks", "write_cvat_masks"]
 
@@ -137,7 +137,7 @@ def read_cvat_masks(path: str | Path, *, images: str | Path | None = None) -> An
         classes=classes,
         keys=tuple(keys),
         reader=_Read(path, listed, classes, has_objects),
-        images=_images(keys, [Path(images)] if images is not None else [inside / "images", inside / "JPEGImages"]),
+        images=images_beside(keys, [Path(images)] if images is not None else [inside / "images", inside / "JPEGImages"]),
         splits=splits,
     )
 
@@ -331,13 +331,3 @@ def _files(path: Path, names: Sequence[str]) -> list[tuple[str, bytes]]:
         return [(name, read_bytes(safe_join(path, name))) for name in names]
     with open_zip(path) as archive:
         return [(name, archive.read(name)) for name in names]
-
-
-def _images(keys: Sequence[str], folders: Sequence[Path]) -> Mapping[str, Path]:
-    """The images of the keys, as far as they are there."""
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in IMAGE_SUFFIXES:
-                found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
-    return {key: found[key] for key in keys if key in found}
