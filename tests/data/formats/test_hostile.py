@@ -20,6 +20,7 @@ from intarsia.data.formats._annotated import Annotated, AnnotatedSet
 from intarsia.data.formats._hostile import open_zip, read_json, read_xml, safe_join
 from intarsia.data.formats._recognize import annotation_formats, find_format, format_kinds, format_reader, format_writer
 from intarsia.data.formats.cityscapes import CITYSCAPES_CLASSES
+from intarsia.data.formats.stack import Stack, read_stack, write_stack
 
 CLASSES = ClassSpace.from_names(["sky", "cat", "dog"], things=["cat", "dog"])
 IDS = np.random.default_rng(0).integers(0, 3, (7, 9)).astype(np.uint8)
@@ -49,6 +50,7 @@ def _one_file(name: str, truth: object, *more: object) -> Case:
 
 SEVERAL = MultiLabel(np.stack([IDS == 0, IDS < 2, IDS > 1]), CLASSES)
 PICTURE = np.repeat(IDS[..., None], 3, 2) * 80
+VOLUME = np.stack([IDS, IDS + 1])
 CASES = {
     "binary": _one_file("binary", IDS > 0),
     "cityscapes": _one_file("cityscapes", OF_CITY),
@@ -69,6 +71,10 @@ CASES = {
     "instance": _one_file("instance", OBJECTS),
     "palette": _one_file("palette", LABELS),
     "panoptic": _one_file("panoptic", SEGMENTS),
+    "stack": Case(
+        lambda root: [write_stack(root / name, Stack(VOLUME, "ZYX", {"Z": 2.0})) for name in ("a.tif", "b.ome.tif")],
+        lambda root: [read_stack(path) for path in root.iterdir()],
+    ),
 }
 
 

@@ -10,8 +10,8 @@
 
 The config says of each label its name, its colour, whether it is evaluated and whether its objects are told apart. The classes
 are the evaluated labels (1.2: 65 of 66, 37 of them things; 2.0: 116 of 124, 70 things); the others are void. Of a release with
-both versions 2.0 is read, and 1.2 by the views that end in "-v1.2". Numbers of objects count from 0, so each value in instances/ is an
-object, as the conversions of others to COCO's form take it. Only panoptic/ knows crowds; without it that view is made of
+both versions 2.0 is read, and 1.2 by the views that end in "-v1.2". Numbers of objects count from 0, so each value in instances/
+is an object, as the conversions of others to COCO's form take it. Only panoptic/ knows crowds; without it that view is made of
 instances/.
 
 Official evaluation: mean IoU over the evaluated labels; AP as in COCO over the things; PQ.

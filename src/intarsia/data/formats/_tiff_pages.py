@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from intarsia.core import Array, DataError, IntarsiaError
 from intarsia.data.formats._decode import pillow_pixels, refuse_huge
 from intarsia.data.formats._tiff import _PLAIN_COMPRESSIONS, SHRINKS
 
-__all__ = ["open_tiff", "page_count", "page_values", "read_page", "require_room"]
+__all__ = ["open_tiff", "page_count", "page_values", "read_page", "series_values"]
 
 MOST_PAGES = 10**6
 
@@ -77,17 +77,36 @@ def read_page(path: str | Path, index: int) -> Array:
 def page_values(path: Path, page: Any) -> Array:
     """The values of a page, in the order of bytes of this machine; compressions that tifffile leaves to others by Pillow."""
     refuse_huge(page.imagelength, page.imagewidth)
-    require_room(path, page.size * page.dtype.itemsize)
-    if page.compression in _PLAIN_COMPRESSIONS or find_spec("imagecodecs") is not None:
-        values = np.asarray(page.asarray())
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
-    image = TiffImageFile(path)
-    with image:
-        image.seek(page.index)
-        return pillow_pixels(image, "TIFF").values
+    _require_room(path, page.size * page.dtype.itemsize)
+    if not _is_plain(page):
+        return _by_pillow(path, [page.index])[0]
+    values = np.asarray(page.asarray())
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def require_room(path: Path, size: int) -> None:
+def series_values(path: Path, series: Any) -> Array:
+    """The same of all pages of a series, of its shape."""
+    _require_room(path, series.size * series.dtype.itemsize)
+    if not _is_plain(series.keyframe):
+        return np.stack(_by_pillow(path, [page.index for page in series.pages])).reshape(series.shape)
+    values = np.asarray(series.asarray())
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _is_plain(page: Any) -> bool:
+    return page.compression in _PLAIN_COMPRESSIONS or find_spec("imagecodecs") is not None
+
+
+def _by_pillow(path: Path, indices: Sequence[int]) -> list[Array]:
+    values = []
+    with TiffImageFile(path) as image:
+        for index in indices:
+            image.seek(index)
+            values.append(pillow_pixels(image, "TIFF").values)
+    return values
+
+
+def _require_room(path: Path, size: int) -> None:
     """Refuse to make room for bytes that the file cannot hold."""
     if size > max(2**27, SHRINKS * path.stat().st_size):
         raise DataError(f"its header asks for {size:,} bytes, which no file of this size holds")
