@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from intarsia.core import Array, BoolArray, SegmentationError
 
@@ -23,7 +22,6 @@ LENGTH_BITS = (3, 4, 8, 16)
 HEADER = 32 + 5 + 4 * 4
 CHANNELS = 4
 LONGEST = 2**16
-HALF = 128
 
 
 def decode_brush(values: Sequence[int], size_hw: tuple[int, int]) -> BoolArray:
@@ -32,6 +30,8 @@ def decode_brush(values: Sequence[int], size_hw: tuple[int, int]) -> BoolArray:
     Raises:
         SegmentationError: no bytes, another number of pixels, or bytes that end too early.
     """
+    from intarsia.data.formats._brush_kernels import unpack
+
     numbers = np.array(values, np.int64)
     if numbers.ndim != 1 or 8 * len(numbers) < HEADER or numbers.min() < 0 or numbers.max() > 255:
         raise SegmentationError("A brush mask is a list of bytes, 0 to 255, of which the first seven say how it is packed.")
@@ -50,7 +50,7 @@ def decode_brush(values: Sequence[int], size_hw: tuple[int, int]) -> BoolArray:
     if packs * LONGEST < said:
         raise SegmentationError(f"A brush mask of {len(data):,} bytes cannot hold {pixels:,} pixels. It was cut off.")
     mask = np.zeros(pixels, np.bool_)
-    if not _unpack(data, value_bits, length_bits, mask):
+    if not unpack(data, HEADER, value_bits, length_bits, mask):
         raise SegmentationError(f"A brush mask of {len(data):,} bytes ends before its {pixels:,} pixels do. It was cut off.")
     return mask.reshape(size_hw)
 
@@ -77,39 +77,3 @@ def encode_brush(mask: BoolArray) -> list[int]:
 
 def _number(bits: Array) -> int:
     return int("".join(map(str, bits.tolist())), 2)
-
-
-@njit(nogil=True, cache=True)
-def _bits(data: Array, begin: int, count: int) -> int:
-    number = 0
-    for place in range(begin, begin + count):
-        number = number << 1 | (data[place >> 3] >> (7 - (place & 7)) & 1)
-    return number
-
-
-@njit(nogil=True, cache=True)
-def _unpack(data: Array, value_bits: int, length_bits: Array, mask: Array) -> bool:
-    """Fill the mask; False where the bytes end too early. Value n is alpha of pixel n // 4 if n % 4 is 3."""
-    place, end, done, total = HEADER, 8 * len(data), 0, CHANNELS * len(mask)
-    while done < total:
-        if place + 3 > end:
-            return False
-        is_run, bits = _bits(data, place, 1), length_bits[_bits(data, place + 1, 2)]
-        if place + 3 + bits + value_bits > end:
-            return False
-        until = min(done + _bits(data, place + 3, bits) + 1, total)
-        place += 3 + bits
-        if is_run:
-            if _bits(data, place, value_bits) >= HALF:
-                mask[done // 4 : until // 4] = True
-            place += value_bits
-            done = until
-            continue
-        if place + (until - done) * value_bits > end:
-            return False
-        while done < until:
-            if done % 4 == 3:
-                mask[done // 4] = _bits(data, place, value_bits) >= HALF
-            place += value_bits
-            done += 1
-    return True
