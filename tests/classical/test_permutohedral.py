@@ -88,7 +88,9 @@ def test_the_transpose_is_the_transpose(mode):
     assert not np.allclose(matrix, matrix.T, atol=1e-4)  # a filter of its own
 
 
-def test_threads_change_no_bit_and_the_order_of_points_little():
+@pytest.mark.parametrize("few", [1 << 20, 1 << 8])
+def test_threads_change_no_bit_and_the_order_of_points_little(few, monkeypatch):
+    monkeypatch.setattr("intarsia.classical._permutohedral.FEW_VALUES", few)  # whether threads share the blur
     draw = np.random.default_rng(3)
     features = draw.uniform(0, 80, (50_000, 2)).astype(np.float32)  # more corners than the first table holds
     values = draw.normal(size=(50_000, 2)).astype(np.float32)

@@ -155,6 +155,11 @@ def test_errors(tmp_path):
         create_refinement("crf", {"bilateral_xy": "wide"})
     with pytest.raises(SettingsError, match="normalization is 'mean'; it is 'symmetric', "):
         create_refinement("crf", {"normalization": "mean"})
+    for given in ("abc", [[0, 1], [1]], [["a"]]):
+        with pytest.raises(SettingsError, match="crf's compatibility is no table of numbers, its rows equally long: "):
+            create_refinement("crf", {"compatibility": given})
+    with pytest.raises(SettingsError, match=r"compatibility has shape \(1, 2\)"):
+        create_refinement("crf", {"compatibility": [[0, 1]]})
     with pytest.raises(SettingsError, match=r"cannot be read from .*none.toml"):
         create_refinement(file=tmp_path / "none.toml")
     (tmp_path / "two.toml").write_text("[crf]\n[crf_deeplab]\n")

@@ -115,6 +115,24 @@ def test_exact_kernels_with_random_unaries():
     assert (refine(unary, image, field).ids == exact_mean_field(unary, image, field).argmax(0)).mean() >= 0.90
 
 
+@pytest.mark.parametrize("normalization", ["symmetric", "after", "before", "none"])
+def test_each_normalisation_by_the_filter_s_whole_matrix(normalization):
+    """Mean field by definition; the matrix is the raw filter of every pixel alone, normalised here."""
+    image, unary = scene(12, 16)
+    field = DenseCRF(0.2, 2.0, 0.3, 6.0, 30.0, 3, normalization)
+    kernel = np.zeros((192, 192))
+    for weight, raw in replace(field, normalization="none").lattices(image):
+        matrix = raw.filter(np.eye(192))
+        sums = matrix.sum(1)
+        left, right = {"symmetric": (0.5, 0.5), "after": (1, 0), "before": (0, 1), "none": (0, 0)}[normalization]
+        kernel += weight * matrix / sums[:, None] ** left / sums**right
+    u = unary.reshape(3, -1).T
+    expected = softmax(-u, 1)
+    for _ in range(3):
+        expected = softmax(kernel @ expected - u, 1)
+    np.testing.assert_allclose(refine(unary, image, field).prob.reshape(3, -1).T, expected, atol=1e-5)
+
+
 def test_a_border_moves_to_the_edge_and_speckle_goes():
     image, unary = scene()
     truth = np.zeros((30, 40), int)
@@ -165,9 +183,17 @@ def test_in_a_constant_image_color_says_nothing():
     assert np.abs(refine(unary, image, by_color).prob - refine(unary, image, by_position).prob).mean() < 0.01
 
 
-def test_threads_change_no_bit():
-    image, unary = scene(110, 120)
-    assert np.array_equal(refine(unary, image, threads=1).prob, refine(unary, image, threads=3).prob)
+@pytest.mark.parametrize("few", [1 << 20, 1 << 8])
+def test_threads_change_no_bit(few, monkeypatch):
+    """Of an image in three parts, whose lattices are blurred each by one thread, or by all."""
+    monkeypatch.setattr("intarsia.classical._permutohedral.FEW_VALUES", few)
+    monkeypatch.setattr("intarsia.postprocess.dense_crf.FEW_VALUES", few)
+    image, unary = scene(220, 240)
+    field = DenseCRF(iterations=3, stop_below=1e-9, drop_below=1e-9)
+    assert [len(lattice.starts) for _, lattice in field.lattices(image)] == [4, 4]
+    alone = refine(unary, image, field, threads=1)
+    for threads in (2, 3):
+        assert np.array_equal(refine(unary, image, field, threads=threads).prob, alone.prob)
 
 
 def test_unaries_of_half_precision_are_read_as_they_are():
@@ -262,5 +288,7 @@ def test_errors():
         DenseCRF(bilateral_rgb=0)
     with pytest.raises(SettingsError, match="spatial_weight is -1"):
         DenseCRF(spatial_weight=-1)
+    with pytest.raises(SettingsError, match=r"iterations is 2\.5; steps are counted"):
+        DenseCRF(iterations=2.5)
     with pytest.raises(SettingsError, match="normalization is 'mean'"):
         DenseCRF(normalization="mean")

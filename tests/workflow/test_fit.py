@@ -12,7 +12,7 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 import intarsia
-from intarsia.core import ModelFileError, SettingsError
+from intarsia.core import ModelFileError, SettingsError, UnknownNameError
 from intarsia.data.formats import read_mask
 from intarsia.inference import FittedMethod, read_model_card
 from intarsia.recipes import Recipe, Stage, load_recipe
@@ -111,6 +111,10 @@ def test_what_networks_need_is_refused(cells, tmp_path, quiet, fitted):
         train(epochs=5, lr=0.1, device="cuda")
     with pytest.raises(SettingsError, match=r"random_forest has no option 'treees'\. Did you mean 'trees'"):
         train(options={"treees": 3})
+    with pytest.raises(
+        UnknownNameError, match=r"no network called 'random_forrest'.*learn without one: depth_forest, random_forest"
+    ):
+        train(model="random_forrest")
     with pytest.raises(SettingsError, match=r"seed of a run is given by --seed"):
         train(options={"rng": 3})
     with pytest.raises(SettingsError, match=r"the recipe has 2 stages"):

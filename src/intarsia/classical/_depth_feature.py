@@ -7,14 +7,13 @@ however far away it stands. A probe beside the body or the image reads `FAR_MM`.
 from __future__ import annotations
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
 from intarsia.core import Array
 
-__all__ = ["FAR_MM", "THREADS", "classify", "difference", "with_far"]
+__all__ = ["FAR_MM", "classify", "difference", "with_far"]
 
 FAR_MM = 10_000
-THREADS: int = getattr(config, "NUMBA_NUM_THREADS", 1)  # the cores, or what the user set by the variable of this name
 
 
 def with_far(depth_mm: Array) -> Array:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from intarsia.classical._trees import THREADS, Trees
+from intarsia.classical._threads import THREADS
+from intarsia.classical._trees import Trees
 from intarsia.core import Array
 
 __all__ = ["Bins", "bootstrap_counts", "grow_trees"]

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
+from intarsia.classical._threads import THREADS
 from intarsia.core import Array, BoolArray
 
-__all__ = ["THREADS", "Trees"]
+__all__ = ["Trees"]
 
-THREADS: int = getattr(config, "NUMBA_NUM_THREADS", 1)  # the cores, or what the user set by the variable of this name
 BLOCK = 2048  # points
 
 

@@ -113,8 +113,8 @@ class DepthForest:
             DataError: an image that is no depth image, sizes that differ, or no pixel to learn from.
             SettingsError: an option outside of its range.
         """
-        from intarsia.classical._depth_feature import THREADS
         from intarsia.classical._depth_training import Examples, grow_tree
+        from intarsia.classical._threads import THREADS
 
         growth: dict[str, Any] = {
             "depth": depth,
@@ -216,7 +216,8 @@ class DepthForest:
 
     def _ask(self, images: Array, places: Array, roots: Array) -> tuple[Array, int]:
         """Sums over trees of what pixels (N, 2) belong to, (N, K), and how many questions were asked, by all threads."""
-        from intarsia.classical._depth_feature import THREADS, classify
+        from intarsia.classical._depth_feature import classify
+        from intarsia.classical._threads import THREADS
 
         found = np.zeros((len(places), len(self.classes)), np.float32)
 

@@ -17,6 +17,7 @@ from intarsia.core import (
     Array,
     ClassSpace,
     Hints,
+    IntarsiaError,
     LabelMap,
     Predictor,
     Segmentation,
@@ -140,9 +141,16 @@ def create_refinement(
     missing = [key for key, default in defaults.items() if default is MISSING and key not in values]
     if missing:
         raise SettingsError(
-            f"{name} has to be learnt before it refines: {', '.join(missing)} are missing. Give its --refine-file."
+            f"{name} has to be learnt before it refines: {', '.join(missing)} are missing. `intarsia fit-region-crf MODEL DATA` "
+            "learns it, and writes the file that --refine-file reads."
         )
-    refinement: Refinement = found(**values) if isinstance(found, type) else replace(found, **values)
+    try:
+        refinement: Refinement = found(**values) if isinstance(found, type) else replace(found, **values)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, IntarsiaError):
+            raise
+        tables = [key for key in values if defaults[key] is None or defaults[key] is MISSING]
+        raise SettingsError(f"{name}'s {' or '.join(tables)} is no table of numbers, its rows equally long: {error}.") from error
     return name, refinement
 
 

@@ -21,12 +21,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-import numba
 import numpy as np
 from numba import njit
 
 from intarsia.classical._permutohedral import FEW_VALUES, Lattice, Normalization, in_blocks, in_parts, permutohedral
 from intarsia.classical._pixels import as_unit_range
+from intarsia.classical._threads import THREADS
 from intarsia.core import Array, ClassSpace, LabelMap, SegmentationError, SettingsError, as_image, smallest_id_dtype
 
 __all__ = ["DEEPLAB", "DEEPLAB_V2", "DenseCRF", "mean_field", "refine", "unary_from_labels", "unary_from_prob"]
@@ -78,6 +78,8 @@ class DenseCRF:
         for name in ("spatial_weight", "bilateral_weight", "iterations", "drop_below", "stop_below"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} is {getattr(self, name)}; a finite number that is not negative is expected.")
+        if self.iterations != int(self.iterations):
+            raise SettingsError(f"iterations is {self.iterations}; steps are counted, so a whole number is expected.")
         for name in ("spatial_xy", "bilateral_xy", "bilateral_rgb"):
             if not 0 < getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} is {getattr(self, name)}; a standard deviation is finite and above 0.")
@@ -170,7 +172,7 @@ def refine(
             "image's size fits, with one score for each class."
         )
     shape = unary.shape
-    count = threads or (vars(numba.config)["NUMBA_NUM_THREADS"] if unary.size > FEW_BELIEFS else 1)
+    count = threads or (THREADS if unary.size > FEW_BELIEFS else 1)
     with ThreadPoolExecutor(count) if count > 1 else nullcontext() as pool:
         kernels = settings.lattices(image, pool)
         q = _infer(unary.reshape(shape[0], -1), kernels, settings, pool)

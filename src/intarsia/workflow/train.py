@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
-from intarsia.classical import CLASSICAL
-from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, SettingsError, Task
+from intarsia.classical import CLASSICAL, describe_method
+from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, SettingsError, Task, UnknownNameError
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.fit import fit, refuse_network_settings
@@ -268,11 +268,18 @@ def _task_of(plan: Recipe) -> Task:
     """What the plan trains for; methods that are fitted learn classes of pixels.
 
     Raises:
+        UnknownNameError: neither a network nor a method.
         SettingsError: stages for different tasks, which learn from different truths.
     """
     from intarsia.models import network_catalog
 
-    tasks = {stage.model: "semantic" if stage.model in CLASSICAL else network_catalog(stage.model)[0] for stage in plan.stages}
+    try:
+        tasks = {
+            stage.model: "semantic" if stage.model in CLASSICAL else network_catalog(stage.model)[0] for stage in plan.stages
+        }
+    except UnknownNameError as error:
+        fitted = [name for name in CLASSICAL.names if describe_method(name)["result"] == "learned"]
+        raise UnknownNameError(f"{error} Methods that learn without one: {', '.join(fitted)}.") from None
     task: Task = tasks[plan.stages[-1].model]
     if len(set(tasks.values())) > 1:
         listed = ", ".join(f"{model} ({task})" for model, task in tasks.items())
