@@ -105,6 +105,13 @@ def test_an_export_as_cvat_writes_it(tmp_path):
     ]
 
 
+def test_an_image_name_that_no_file_system_takes(tmp_path):
+    (tmp_path / "annotations.xml").write_text(export(POLYGON, name="a" * 300))
+    annotated = read_cvat(tmp_path)
+    assert annotated.image_path("a" * 300) == tmp_path / "images" / ("a" * 300)
+    assert len(annotated.read("a" * 300).truth) == 1
+
+
 def test_a_project_uses_a_name_in_two_subsets(tmp_path):
     text = export(POLYGON, subset="Train")
     image = text[text.index("  <image") : text.index("</annotations>")]

@@ -197,6 +197,7 @@ def test_json_min(tmp_path):
         ([task()], r"tasks\.json holds 1 images and no region of a class"),
         ([task(region(POLYGON), image="../photo.jpg")], r"tasks\.json names an image '\.\./photo'"),
         ([task(region(POLYGON), image="/data/local-files/?d=../photo.jpg")], r"tasks\.json names an image '\.\./photo'"),
+        ([task({"value": POLYGON}, image=f"{'a' * 300}.jpg")], r"has no image 'photo'"),
         ([task({"value": POLYGON}, image="photo.jpg")], r"There is no file .*photo\.jpg"),
         ([task(region(POLYGON, original_width=-1), image="photo.jpg")], r"tasks\.json, photo, says that its image is 8 x -1"),
         ([task(region({**POLYGON, "points": [[1]]}), image="photo.jpg")], r"tasks\.json is no file of Label Studio \(ValueError"),

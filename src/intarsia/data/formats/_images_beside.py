@@ -1,13 +1,23 @@
-"""Images that a label file does not name: those of the same name."""
+"""Where the images of a label file lie: under the name it says, or those of the same name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from intarsia.data.formats.image import IMAGE_SUFFIXES
 
-__all__ = ["images_beside"]
+__all__ = ["first_file", "images_beside"]
+
+
+def first_file(places: Sequence[Path]) -> Path:
+    """The first that is a file; the first of all where none is, also for names that no file system takes."""
+    for place in places:
+        with suppress(OSError):
+            if place.is_file():
+                return place
+    return places[0]
 
 
 def images_beside(keys: Iterable[str], folders: Sequence[Path]) -> dict[str, Path]:

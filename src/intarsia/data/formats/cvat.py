@@ -30,6 +30,7 @@ from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._annotated import Annotated, AnnotatedSet, Part, Tally, WriteReport, keys_of_names
 from intarsia.data.formats._class_colors import hex_of, with_colors
 from intarsia.data.formats._hostile import ends_of_file, read_xml, refused, safe_join
+from intarsia.data.formats._images_beside import first_file
 from intarsia.data.formats._polygons import Crop, crop_iou, joined_ring, mask_of_rings, polygons_of_object, united
 from intarsia.data.formats._shapes import (
     NO_PIXEL,
@@ -291,4 +292,4 @@ def _place(said: Mapping[str, str], folders: Sequence[Path], path: Path) -> Path
     """Where an image is; in the first folder if it is in none."""
     names = [said["name"], *([f"{said['subset']}/{said['name']}"] if said.get("subset") else [])]
     places = [safe_join(folder, name, path) for folder in folders for name in names]
-    return next((place for place in places if place.is_file()), places[0])
+    return first_file(places)

@@ -38,6 +38,7 @@ from intarsia.data.formats._brush_rle import decode_brush, encode_brush
 from intarsia.data.formats._class_colors import hex_of, with_colors
 from intarsia.data.formats._files import write_bytes
 from intarsia.data.formats._hostile import ends_of_file, read_json, read_xml, refused, safe_join
+from intarsia.data.formats._images_beside import first_file
 from intarsia.data.formats._polygons import Crop, crop_iou, joined_ring, mask_of_rings, polygons_of_object
 from intarsia.data.formats._shapes import (
     Drawn,
@@ -272,7 +273,7 @@ def _place(name: str, is_unique: bool, folders: Sequence[Path], path: Path) -> P
     last = PurePosixPath(name.replace("\\", "/")).name
     names = [name, *((last, UPLOADED.sub("", last)) if is_unique else ())]
     places = [safe_join(folder, each, path) for each in names if each for folder in folders]
-    return next((place for place in places if place.is_file()), places[0])
+    return first_file(places)
 
 
 def _size(task: _Task, where: str) -> tuple[int, int] | None:
