@@ -6,7 +6,8 @@ from PIL import Image
 
 from intarsia.core import DataError, Instances, LabelMap, SettingsError
 from intarsia.data.datasets import open_dataset
-from intarsia.data.datasets.voc import VOC, VOC_CLASSES
+from intarsia.data.datasets.voc import VOC
+from intarsia.data.formats.voc import VOC_CLASSES
 
 
 def test_classes_are_those_of_voc():

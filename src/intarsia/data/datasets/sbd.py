@@ -21,8 +21,9 @@ from pathlib import Path
 from intarsia.core import DataError, Sample, Segmentation, Task
 from intarsia.data.datasets._layout import counted, require_known, require_view, stems
 from intarsia.data.datasets._sbd_files import read_sbd_labels, read_sbd_objects
-from intarsia.data.datasets.voc import SBD_FOLDER, VOC, VOC_CLASSES, listed_names
+from intarsia.data.datasets.voc import SBD_FOLDER, VOC, listed_names
 from intarsia.data.formats import read_image
+from intarsia.data.formats.voc import VOC_CLASSES
 
 __all__ = ["SBD"]
 

@@ -25,43 +25,28 @@ import numpy as np
 
 from intarsia.core import (
     Array,
-    ClassSpace,
     DataError,
     Instances,
     LabelMap,
     Sample,
     Segmentation,
-    SegmentationClass,
     Task,
-    default_color,
 )
 from intarsia.data.datasets._layout import counted, require_known, require_view, stems
 from intarsia.data.datasets._sbd_files import read_sbd_labels, read_sbd_objects
 from intarsia.data.formats import read_image, read_mask, read_object_ids
 from intarsia.data.formats._files import read_bytes
+from intarsia.data.formats.voc import VOC_CLASSES
 
-__all__ = ["VOC", "VOC_CLASSES", "listed_names"]
+__all__ = ["VOC", "listed_names"]
 
 VIEWS: dict[str, Task] = {"semantic": "semantic", "instance": "instance"}
-NAMES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),
-    *("dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
-VOID = 255
 SBD_FOLDER = "benchmark_RELEASE/dataset"
 EXPECTED = """\
 ROOT/JPEGImages/NAME.jpg
 ROOT/SegmentationClass/NAME.png
 ROOT/SegmentationObject/NAME.png (for view instance)
 ROOT/ImageSets/Segmentation/{train,val}.txt"""
-
-
-VOC_CLASSES = ClassSpace(
-    tuple(SegmentationClass(name, default_color(index), is_thing=index > 0) for index, name in enumerate(NAMES)),
-    ignore_id=VOID,
-    ignore_sources=((224, 224, 192),),
-)
-"""Background and the 20 classes with VOC's colours."""
 
 
 class VOC:
@@ -179,10 +164,10 @@ def _objects(numbers: Array, labels: LabelMap, path: Path) -> Instances:
     """The numbered objects, each of the class that most of its pixels have."""
     if numbers.shape != labels.size_hw:
         raise DataError(f"{path} is {numbers.shape} and its classes {labels.size_hw} (height, width); they must agree.")
-    numbers = np.where(numbers == VOID, 0, numbers)
+    numbers = np.where(numbers == VOC_CLASSES.ignore_id, 0, numbers)
     class_of = {}
     for number in np.unique(numbers[numbers > 0]).tolist():
-        votes = np.bincount(labels.ids[numbers == number], minlength=VOID + 1)[1 : len(NAMES)]
+        votes = np.bincount(labels.ids[numbers == number], minlength=VOC_CLASSES.ignore_id + 1)[1 : len(VOC_CLASSES)]
         if not votes.any():
             raise DataError(f"{path} holds the object {number}, and SegmentationClass says no class for its pixels.")
         class_of[number] = int(votes.argmax()) + 1

@@ -179,7 +179,7 @@ def write_cvat_masks(path: str | Path, annotated: AnnotatedSet) -> WriteReport:
 def recognizes_cvat_masks(path: Path) -> str | None:
     """Why this is a folder or an archive of CVAT's masks, or None."""
     if path.is_dir():
-        if (path / LABELS).is_file() and (path / CLASS).is_dir():
+        if (path / LABELS).is_file() and (path / CLASS).is_dir() and not (path / "Annotations").is_dir():  # which are VOC's
             return f"{path.name} holds {LABELS} and {CLASS}, as CVAT's segmentation masks do."
     elif CLASS in ends_of_file(path, ".zip"):
         return f"{path.name} is an archive with {CLASS}, as CVAT's segmentation masks are."

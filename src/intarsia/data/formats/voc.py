@@ -46,16 +46,23 @@ from intarsia.data.formats._masks import label_map, palette_of, read_mask_values
 from intarsia.data.formats._views import View, renumbered
 from intarsia.data.formats.class_instance import segments_of
 
-__all__ = ["read_voc", "recognizes_voc", "write_voc"]
+__all__ = ["read_voc", "VOC_CLASSES", "recognizes_voc", "write_voc"]  # noqa: RUF022 - the catalogue offers the first
 
 KINDS = ("panoptic", "instance", "semantic")
 BACKGROUND = "background"
+VOID = 255
+VOID_COLOR = (224, 224, 192)
 NAMES = (
     *(BACKGROUND, "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),
     *("dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-VOID = 255
-VOID_COLOR = (224, 224, 192)
+VOC_CLASSES = ClassSpace(
+    tuple(SegmentationClass(name, default_color(index), is_thing=index > 0) for index, name in enumerate(NAMES)),
+    ignore_id=VOID,
+    ignore_sources=(VOID_COLOR,),
+)
+"""Background and the 20 classes with VOC's colours."""
+
 CLASS_MASKS, OBJECT_MASKS, XML, LISTS = "SegmentationClass", "SegmentationObject", "Annotations", "ImageSets/Segmentation"
 LABEL_MAP, LABELME_NAMES = "labelmap.txt", "class_names.txt"
 SPLITS = ("train", "val", "test")
@@ -247,8 +254,7 @@ def _classes(path: Path, mask_path: Path) -> tuple[ClassSpace, str]:
                 entries = parse(read_bytes(file).decode("utf-8-sig").splitlines())
                 ignore_id = VOID if len(entries) <= VOID else 65535
                 return ClassSpace(tuple(entries), ignore_id), f"Classes are those of {name}."
-    entries = [SegmentationClass(name, default_color(index), is_thing=index > 0) for index, name in enumerate(NAMES)]
-    return ClassSpace(tuple(entries)), f"Neither {LABEL_MAP} nor {LABELME_NAMES} names the classes, so they are VOC's own."
+    return VOC_CLASSES, f"Neither {LABEL_MAP} nor {LABELME_NAMES} names the classes, so they are VOC's own."
 
 
 def _named_and_colored(lines: Sequence[str]) -> list[SegmentationClass]:
