@@ -21,6 +21,7 @@ from intarsia.data.formats._hostile import open_zip, read_json, read_xml, safe_j
 from intarsia.data.formats._recognize import annotation_formats, find_format, format_kinds, format_reader, format_writer
 from intarsia.data.formats.cityscapes import CITYSCAPES_CLASSES
 from intarsia.data.formats.geotiff import GeoImage, epsg_keys, read_geotiff, write_geotiff
+from intarsia.data.formats.nifti import Volume, read_nifti, write_nifti
 from intarsia.data.formats.stack import Stack, read_stack, write_stack
 
 CLASSES = ClassSpace.from_names(["sky", "cat", "dog"], things=["cat", "dog"])
@@ -74,6 +75,10 @@ CASES = {
     ),
     "index": _one_file("index", LABELS),
     "instance": _one_file("instance", OBJECTS),
+    "nifti": Case(
+        lambda root: [write_nifti(root / f"a.nii{ending}", Volume(VOLUME)) for ending in ("", ".gz")],
+        lambda root: [read_nifti(path) for path in root.iterdir()],
+    ),
     "palette": _one_file("palette", LABELS),
     "panoptic": _one_file("panoptic", SEGMENTS),
     "stack": Case(

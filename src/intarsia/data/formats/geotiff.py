@@ -1,7 +1,7 @@
 """GeoTIFF: images and masks with any number of bands, that keep where on Earth they lie.
 
-A coordinate system stands in the file as GeoKeys, numbers with a value each; all of them are kept, so that a system without an EPSG
-code survives too. `transform` is (a, b, c, d, e, f): a pixel corner at (column, row) lies at x = a column + b row + c and
+A coordinate system stands in the file as GeoKeys, numbers with a value each; all of them are kept, so that a system without an
+EPSG code survives too. `transform` is (a, b, c, d, e, f): a pixel corner at (column, row) lies at x = a column + b row + c and
 y = d column + e row + f, as in an affine matrix of GDAL or rasterio; a file whose places are those of the pixels' centres
 (GTRasterType 2) is shifted by half a pixel when read, as GDAL does, and written back as it was. To keep the place of an image in
 what was predicted from it, `dataclasses.replace(image, values=mask)`.
@@ -80,7 +80,8 @@ class GeoImage:
         if self.nodata is None:
             return np.ones(values.shape[:2], np.bool_)
         missing = np.isnan(values) if math.isnan(self.nodata) else values == self.nodata
-        return ~missing.all(2)
+        valid: Array = ~missing.all(2)
+        return valid
 
 
 def epsg_keys(code: int, *, is_geographic: bool = False) -> dict[int, Key]:

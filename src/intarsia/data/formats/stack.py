@@ -142,6 +142,7 @@ def _sizes(tiff: Any, axes: str, shape: tuple[int, ...]) -> tuple[dict[str, floa
     """Micrometres of a pixel, and the names of the channels; what makes no sense is left out."""
     found: dict[str, Any] = {}
     names: list[Any] = []
+    note: Mapping[str, Any]
     if tiff.is_ome:
         root = ET.fromstring(tiff.pages.first.description)
         pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), ET.Element("Pixels"))
