@@ -84,8 +84,7 @@ def _levels(logits: Tensor, level: Tensor, weight: Tensor) -> Tensor:
     known = weight * (level != IGNORED)
     log_prob = logits.log_softmax(1)
     one_hot = level.long().clamp(max=count - 1).unsqueeze(1) == torch.arange(count, device=logits.device).view(1, -1, 1, 1)
-    level_weight = torch.ones(count, device=logits.device)
-    level_weight[: len(LEVEL_WEIGHTS)] = torch.tensor(LEVEL_WEIGHTS, device=logits.device)
+    level_weight = torch.tensor([*LEVEL_WEIGHTS, *[1.0] * count][:count], device=logits.device)
     entropy = -torch.where(one_hot, log_prob, _log_one_minus(log_prob)) * level_weight.view(1, -1, 1, 1)
     return _weighted_mean(entropy.sum(1), known)
 
