@@ -94,8 +94,21 @@ def test_hints_of_each_image_from_a_folder_and_a_box_for_all(tmp_path):
         assert [row.areas for row in rows] == [{"background": 48 * 64 - 144, "foreground": 144}] * 2
     (row,) = intarsia.predict([tmp_path / "in" / "a.png"], model="grabcut", out=tmp_path / "out", boxes=[(8, 10, 32, 34)])
     assert row.areas["foreground"] == 144
-    (row,) = intarsia.predict([tmp_path / "in" / "a.png"], model="grabcut", out=tmp_path / "out")
-    assert "grabcut is interactive and needs hints" in row.error
+
+
+def test_missing_hints_are_said_once_and_of_a_folder_for_each_image(tmp_path):
+    for name in ("a", "b"):
+        write_image(tmp_path / "in" / f"{name}.png", square_at(2))
+    with pytest.raises(SettingsError, match=r"^grabcut is interactive and needs hints: box .* points\. Give --box x0"):
+        intarsia.predict([tmp_path / "in"], model="grabcut", out=tmp_path / "out")
+    with pytest.raises(SettingsError, match=r"random_walker .*: scribbles or points, and was given box\. Give --hints FILE"):
+        intarsia.predict([tmp_path / "in"], model="random_walker", out=tmp_path / "out", boxes=[(8, 10, 32, 34)])
+    assert not (tmp_path / "out").exists()
+    points = Hints(points_yx=np.array([[22, 18], [2, 2]]), point_class=np.array([1, 0]))
+    write_hints(tmp_path / "said" / "a.json", points)
+    rows = intarsia.predict([tmp_path / "in"], model="random_walker", out=tmp_path / "out", hints=tmp_path / "said")
+    assert rows[0].error is None
+    assert "b.png: random_walker is interactive and needs hints" in rows[1].error
 
 
 def test_a_box_joins_the_hints(tmp_path):

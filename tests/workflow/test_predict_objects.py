@@ -10,6 +10,7 @@ import intarsia
 from intarsia.core import ClassSpace, InstanceMasks, Instances, LabelMap, Panoptic, Segment
 from intarsia.data.formats import read_image, read_mask_values, read_panoptic, write_image
 from intarsia.data.formats.coco import read_coco
+from intarsia.data.formats.coco_panoptic import read_coco_panoptic
 from intarsia.workflow.object_files import describe_objects
 
 CLASSES = ClassSpace.from_names(["ground", "car", "dog"], things=["car", "dog"])
@@ -101,6 +102,26 @@ def test_panoptic_maps_become_segment_ids_with_a_list(photos, tmp_path):
     objects = table(tmp_path / "out/objects.csv")
     assert [(r["object"], r["class"], r["area"]) for r in objects] == [("7", "car", "24"), ("1", "ground", "546")]
     assert not (tmp_path / "out/instances.json").exists()
+
+
+def test_panoptic_maps_of_a_run_become_one_coco_file(photos, tmp_path):
+    write_image(photos / "a.jpg", np.full((20, 30, 3), 90, np.uint8))  # beside a.png
+    out = photos / "out"
+    for _ in range(2):  # the second time what the first one wrote lies among the inputs
+        rows = intarsia.predict([photos], model=Map(), out=out, overlays=False)
+        assert len(rows) == 3
+    file = read_coco_panoptic(out / "panoptic.json")
+    assert file.images == {"a.jpg.png": "a.jpg", "a.png.png": "a.png", "deep/b.png": "deep/b.jpg"}
+    expected = Map().predict(np.zeros((20, 30, 3)))
+    for name in file.segments:
+        again = file.read(name)
+        assert np.array_equal(again.ids, expected.ids)
+        assert again.segments == expected.segments[:2], "that without a pixel is left out"
+    content = json.loads((out / "panoptic.json").read_text())
+    assert content["images"][2] == {"id": 3, "file_name": "deep/b.jpg", "height": 20, "width": 30}
+    car = {"id": 7, "category_id": 2, "area": 24, "bbox": [4, 4, 6, 4], "iscrowd": 0, "score": 0.875}
+    assert content["annotations"][2]["segments_info"][0] == car
+    assert intarsia.score(out / "panoptic.json", out / "masks", "panoptic").scores["panoptic_quality"]["pq"] == 1
 
 
 def test_maps_of_classes_have_no_objects(photos, tmp_path):

@@ -132,16 +132,25 @@ class Method:
         image = as_image(image)
         if self.about["sequence"]:
             raise SettingsError(f"{self.name} looks at motion and needs frames: a folder of them in order, or a video.")
-        if hints is not None and set(hints.kinds) & set(self.about["optional_hints"]):
+        self.check_hints(hints)
+        used = {*self.about["hints"], *self.about["optional_hints"]}
+        if hints is not None and used & set(hints.kinds):
             return self._as_segmentation(self._segment(image, hints, **self.options))
-        if not self.about["hints"]:
-            return self._as_segmentation(self._segment(image, **self.options))
-        if hints is None or not set(hints.kinds) & set(self.about["hints"]):
-            needed = " or ".join(self.about["hints"])
+        return self._as_segmentation(self._segment(image, **self.options))
+
+    def check_hints(self, hints: Hints | None) -> None:
+        """Refuse to go on without the hints that the method needs.
+
+        Raises:
+            SettingsError: there is none of them.
+        """
+        needed = self.about["hints"]
+        if needed and (hints is None or not set(hints.kinds) & {*needed, *self.about["optional_hints"]}):
+            given = f", and was given {' and '.join(hints.kinds)}" if hints is not None and hints.kinds else ""
+            box = "--box x0,y0,x1,y1 or " if "box" in needed else ""
             raise SettingsError(
-                f"{self.name} is interactive and needs hints: {needed}. Give --box x0,y0,x1,y1 or --hints FILE.png|json."
+                f"{self.name} is interactive and needs hints: {' or '.join(needed)}{given}. Give {box}--hints FILE.png|json."
             )
-        return self._as_segmentation(self._segment(image, hints, **self.options))
 
     def segment_sequence(self, frames: Sequence[Array]) -> list[Segmentation]:
         """Segment frames of one size, in order: as motion, or each for itself where the method looks at single images."""

@@ -43,7 +43,8 @@ def predict(
 ) -> None:
     """Segment images: palette masks (ids inside, colours outside) at the original size, overlays, and a table.
 
-    Of objects: masks of their numbers, objects.csv with class, score, area and box of each, and instances.json as COCO has it.
+    Of objects: masks of their numbers, objects.csv with class, score, area and box of each, and instances.json as COCO has it;
+    of panoptic maps panoptic.json with the folder panoptic/.
 
     A method that looks at motion takes the images of a folder in natural order as frames; a video is frames for any model.
     A file that cannot be read is reported, the others go on, and the exit code is 1.

@@ -1,4 +1,4 @@
-"""What `predict` writes of objects beside their masks: a table with a row for each, and COCO JSON."""
+"""What `predict` writes of objects beside their masks: a table with a row for each, and COCO's files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import numpy as np
 from intarsia.core import Instances, Panoptic, Segmentation
 from intarsia.core.whole_file import written_whole
 from intarsia.data.formats.coco import CocoWriter
+from intarsia.data.formats.coco_panoptic import CocoPanopticWriter, entries_of_segments
 
-__all__ = ["COCO", "OBJECTS", "ObjectFiles", "ObjectRow", "count_objects", "describe_objects"]
+__all__ = ["OBJECTS", "PANOPTIC", "ObjectFiles", "ObjectRow", "count_objects", "describe_objects"]
 
-OBJECTS, COCO = "objects.csv", "instances.json"
+OBJECTS, COCO, PANOPTIC = "objects.csv", "instances.json", "panoptic"
 
 
 class ObjectRow(NamedTuple):
@@ -70,21 +71,23 @@ def count_objects(segmentation: Segmentation) -> dict[str, int]:
 
 
 class ObjectFiles:
-    """objects.csv and, of objects that may overlap, instances.json in a folder; written image by image, whole or not at all.
+    """objects.csv and COCO's files in a folder, written image by image, each whole or not at all.
 
-    Neither is made where no image has objects to tell of.
+    Of objects, which may overlap, that is instances.json; of panoptic maps panoptic.json with a PNG file of each in panoptic/.
+    None is made where no image has objects to tell of.
     """
 
     def __init__(self, out: Path) -> None:
         self._out, self._open = out, ExitStack()
         self._coco: CocoWriter | None = None
+        self._panoptic: CocoPanopticWriter | None = None
         self._write_row: Callable[[Iterable[Any]], Any] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def add(self, image: Path, name: str, segmentation: Segmentation) -> None:
-        """Tell of the objects of one image, whose results are called `name`."""
+        """Tell of the objects of one image, whose results are called `name`, without suffix."""
         if not isinstance(segmentation, Instances | Panoptic):
             return
         if self._write_row is None:
@@ -94,25 +97,25 @@ class ObjectFiles:
             self._write_row(["image", "object", "class", "score", "area", "x0", "y0", "x1", "y1"])
         for row in describe_objects(segmentation):
             self._write_row([image, *row[:2], f"{row.score:.4f}", *row[3:]])
+        file_name = name if Path(name).suffix == image.suffix else f"{name}{image.suffix}"
         if isinstance(segmentation, Instances):
             if self._coco is None:
                 self._coco = self._open.enter_context(CocoWriter(self._out / COCO, segmentation.classes))
-            self._coco.add(name, segmentation)
+            self._coco.add(file_name, segmentation)
+        else:
+            if self._panoptic is None:
+                file = CocoPanopticWriter(self._out / f"{PANOPTIC}.json", segmentation.classes)
+                self._panoptic = self._open.enter_context(file)
+            self._panoptic.add(f"{name}.png", segmentation, image=file_name)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._open.close()  # what was done before an error is worth keeping, as the summary is
 
 
 def _describe_segments(panoptic: Panoptic) -> list[ObjectRow]:
-    from scipy.ndimage import find_objects
-
-    numbers, inverse, areas = np.unique(panoptic.ids, return_inverse=True, return_counts=True)
-    boxes = find_objects(inverse.reshape(panoptic.ids.shape) + 1)
-    seen = {int(number): (int(area), box) for number, area, box in zip(numbers, areas, boxes, strict=True)}
-    names = panoptic.classes.names
-    rows = []
-    for segment in panoptic.segments:
-        if segment.id in seen:
-            area, (y, x) = seen[segment.id]
-            rows.append(ObjectRow(segment.id, names[segment.class_id], segment.score, area, x.start, y.start, x.stop, y.stop))
-    return rows
+    names, score = panoptic.classes.names, {segment.id: segment.score for segment in panoptic.segments}
+    return [
+        ObjectRow(entry["id"], names[entry["category_id"] - 1], score[entry["id"]], entry["area"], x, y, x + width, y + height)
+        for entry in entries_of_segments(panoptic)
+        for x, y, width, height in [entry["bbox"]]
+    ]

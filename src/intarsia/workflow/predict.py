@@ -19,7 +19,7 @@ from intarsia.data.formats import IMAGE_SUFFIXES, read_image, write_image, write
 from intarsia.inference.refined import Refined
 from intarsia.workflow.frames import VIDEO_SUFFIXES, count_frames, read_frames, segment_frames
 from intarsia.workflow.hints import open_hints
-from intarsia.workflow.object_files import ObjectFiles, count_objects
+from intarsia.workflow.object_files import PANOPTIC, ObjectFiles, count_objects
 from intarsia.workflow.predictors import open_predictor
 
 __all__ = ["Predicted", "find_images", "predict"]
@@ -68,7 +68,8 @@ def predict(
 
     Of objects the masks hold the numbers (16 bits), of panoptic maps those of segments, with a JSON file beside; overlays show
     class and score where there is room, the summary counts, and `objects.csv` has a row for each with class, score, area and box.
-    `instances.json` holds objects of all images as COCO does, overlaps and all.
+    `instances.json` holds objects of all images as COCO does, overlaps and all; `panoptic.json` with the folder `panoptic` holds
+    panoptic maps so.
 
     A method that looks at motion takes the images of each folder, in natural order, as frames; a video file is frames for any
     model, with results `NAME/000000.png` and on. At most 256 MiB of frames are held: longer sequences are cut into chunks, each
@@ -93,7 +94,7 @@ def predict(
         progress: called after each input with its number, the count, and what happened.
 
     Raises:
-        SettingsError: no image among the inputs.
+        SettingsError: no image among the inputs, or an interactive method without hints.
     """
     predictor = open_predictor(
         model,
@@ -105,10 +106,12 @@ def predict(
         refine_file=refine_file,
     )
     out = Path(out)
-    found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS))
+    found = find_images(inputs, leave=(out / MASKS, out / OVERLAYS, out / PANOPTIC))
     hints_of = open_hints(hints, boxes)
     method = predictor.predictor if isinstance(predictor, Refined) else predictor
     in_order = isinstance(method, Method) and method.about["sequence"]
+    if isinstance(method, Method) and not _is_folder(hints):  # else each image has its own
+        method.check_hints(hints_of(found[0][0]))
     count, rows = count_frames(found), list[Predicted]()
     try:
         with ObjectFiles(out) as objects:
@@ -124,6 +127,10 @@ def predict(
     finally:
         _write_summary(out / SUMMARY, rows)
     return rows
+
+
+def _is_folder(hints: str | Path | Hints | None) -> bool:
+    return isinstance(hints, str | Path) and Path(hints).is_dir()
 
 
 def find_images(inputs: Sequence[str | Path], *, leave: Sequence[Path] = ()) -> list[tuple[Path, str]]:
@@ -200,8 +207,7 @@ class _Writer:
             suffix = ".jpg" if max(segmentation.size_hw) <= JPEG_SIDE else ".png"
             drawn = segmentation.overlay(image, labels=True)
             overlay = write_image(self.out / OVERLAYS / f"{name}{suffix}", drawn)
-        file_name = name if Path(name).suffix == path.suffix else f"{name}{path.suffix}"
-        self.objects.add(path, file_name, segmentation)
+        self.objects.add(path, name, segmentation)
         seconds, counts = time.perf_counter() - started, count_objects(segmentation)
         return Predicted(path, mask, overlay, segmentation.size_hw, segmentation.areas(), seconds, None, counts)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from intarsia.core import ClassSpace, DataError, Panoptic, Segment, SegmentationError
-from intarsia.data.formats.coco_panoptic import read_coco_panoptic, write_coco_panoptic
+from intarsia.data.formats.coco_panoptic import CocoPanopticWriter, read_coco_panoptic, write_coco_panoptic
 from intarsia.metrics.panoptic_quality import PanopticEvidence, observe_panoptic_quality, score_panoptic_quality
 
 CLASSES = ClassSpace.from_names(["sky", "dog"], things=["dog"])
@@ -19,6 +19,22 @@ def test_write_then_read_is_the_identity(tmp_path):
     assert again.segments == maps["a.png"].segments
     assert file.classes.names == CLASSES.names
     assert file.classes.thing_ids == (1,)
+
+
+def test_the_file_says_what_the_format_asks_for(tmp_path):
+    """Area and box of each segment that has a pixel, and the size of each image."""
+    ids = np.array([[0, 3, 3], [0, 3, 5]], np.int32)
+    panoptic = Panoptic(ids, (Segment(3, 1, 0.5), Segment(4, 1), Segment(5, 0)), CLASSES)
+    with CocoPanopticWriter(tmp_path / "p.json", CLASSES) as file:
+        file.add("a.png", panoptic, image="photos/a.jpg")
+    content = json.loads((tmp_path / "p.json").read_text())
+    assert content["images"] == [{"id": 1, "file_name": "photos/a.jpg", "height": 2, "width": 3}]
+    assert content["annotations"][0]["segments_info"] == [
+        {"id": 3, "category_id": 2, "area": 3, "bbox": [1, 0, 2, 2], "iscrowd": 0, "score": 0.5},
+        {"id": 5, "category_id": 1, "area": 1, "bbox": [2, 1, 1, 1], "iscrowd": 0, "score": 1.0},
+    ]
+    assert [c["isthing"] for c in content["categories"]] == [0, 1]
+    assert read_coco_panoptic(tmp_path / "p.json").images == {"a.png": "photos/a.jpg"}
 
 
 def test_the_published_sample(shared_data):
@@ -59,9 +75,7 @@ def test_errors(tmp_path):
         read_coco_panoptic(path).read("a.png")
     content["annotations"][0]["segments_info"][0]["category_id"] = 9
     path.write_text(json.dumps(content))
-    with pytest.raises(
-        DataError, match=r"p\.json gives 1 segments category ids .*: 9 of segment 2 in a\.png\. Declared"
-    ):
+    with pytest.raises(DataError, match=r"p\.json gives 1 segments category ids .*: 9 of segment 2 in a\.png\. Declared"):
         read_coco_panoptic(path)
     content["annotations"][0]["segments_info"][0]["category_id"] = 1
     path.write_text(json.dumps(content))

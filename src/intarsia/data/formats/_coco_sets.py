@@ -5,19 +5,14 @@ Image ids and category ids count from 1 in what is written, in the order of the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from intarsia.core import Instances, Panoptic, SegmentationError
 from intarsia.core.rle import crop_of_runs
-from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._annotated import (
     OTHER_TRUTH,
     Annotated,
@@ -31,8 +26,13 @@ from intarsia.data.formats._annotated import (
 from intarsia.data.formats._hostile import ends_of_file
 from intarsia.data.formats._polygons import crop_iou, joined_ring, polygons_of_object
 from intarsia.data.formats.coco import CocoFile, CocoWriter, entries_of_objects, read_coco, runs_of_entry
-from intarsia.data.formats.coco_panoptic import CocoPanopticFile, read_coco_panoptic
-from intarsia.data.formats.image import write_image
+from intarsia.data.formats.coco_panoptic import (
+    CocoPanopticFile,
+    CocoPanopticWriter,
+    entries_of_segments,
+    read_coco_panoptic,
+    write_segment_ids,
+)
 
 __all__ = [
     "read_coco_panoptic_set",
@@ -154,23 +154,11 @@ def write_coco_panoptic_set(path: str | Path, annotated: AnnotatedSet) -> WriteR
     Raises:
         SegmentationError: an id above 2**24 - 1.
     """
-    path = Path(path)
-    tally = Tally()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images = []
-    with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        file.write('{"annotations": [')
-        for number, (key, part) in enumerate(annotated.each(partial(_encode_segments, path.with_suffix(""))), 1):
-            entry = {"image_id": number, "file_name": f"{key}.png", "segments_info": part.content["segments"]}
-            file.write(f"{', ' if number > 1 else ''}{json.dumps(entry)}")
-            height, width = part.content["size"]
-            images.append({"id": number, "file_name": annotated.image_name(key), "height": height, "width": width})
+    folder, tally = Path(path).with_suffix(""), Tally()
+    with CocoPanopticWriter(path, annotated.classes) as file:
+        for key, part in annotated.each(partial(_encode_segments, folder)):
+            file.add_entries(f"{key}.png", annotated.image_name(key), part.content["size"], part.content["segments"])
             tally.add(part)
-        categories = [
-            {"id": index, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
-            for index, c in enumerate(annotated.classes.classes, 1)
-        ]
-        file.write(f'], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}')
     return tally.report()
 
 
@@ -202,26 +190,10 @@ def _encode_segments(folder: Path, annotated: Annotated) -> Part:
     panoptic = annotated.truth
     if not isinstance(panoptic, Panoptic):
         raise SegmentationError(f"{annotated.key}: COCO panoptic files hold panoptic maps, not a {type(panoptic).__name__}.")
-    numbers, areas = np.unique(panoptic.ids, return_counts=True)
-    if numbers.max(initial=0) >= 2**24:
-        raise SegmentationError(
-            f"{annotated.key}: the segment id {numbers.max()} does not fit three bytes; {2**24 - 1} is the last."
-        )
-    colors = panoptic.ids[..., None].astype(np.int32) >> np.array([0, 8, 16]) & 255
-    write_image(folder / f"{annotated.key}.png", colors.astype(np.uint8))
-    area = dict(zip(numbers.tolist(), areas.tolist(), strict=True))
-    segments: list[dict[str, Any]] = [
-        {
-            "id": s.id,
-            "category_id": s.class_id + 1,
-            "area": area.get(s.id, 0),
-            "iscrowd": int(s.is_crowd),
-            "score": float(s.score),
-        }
-        for s in panoptic.segments
-    ]
-    content = {"size": list(panoptic.size_hw), "segments": segments}
-    return Part.of(annotated, content, lost=[OTHER_TRUTH] * len(annotated.other_truths))
+    write_segment_ids(folder / f"{annotated.key}.png", panoptic)
+    segments = entries_of_segments(panoptic)
+    lost = [OTHER_TRUTH] * len(annotated.other_truths) + [NO_PIXEL] * (len(panoptic.segments) - len(segments))
+    return Part.of(annotated, {"size": list(panoptic.size_hw), "segments": segments}, lost=lost)
 
 
 def _ends_of_json(path: Path) -> str:

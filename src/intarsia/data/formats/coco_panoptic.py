@@ -7,19 +7,28 @@ is given. Predictions may leave the categories out, which are then those of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from intarsia.core import ClassSpace, DataError, Panoptic, Segment, SegmentationClass, SegmentationError, default_color
-from intarsia.data.formats._files import write_bytes
+from intarsia.core.whole_file import written_whole
 from intarsia.data.formats._hostile import read_json, refused, safe_join
 from intarsia.data.formats._masks import read_mask_values
 from intarsia.data.formats.image import write_image
 
-__all__ = ["read_coco_panoptic", "CocoPanopticFile", "write_coco_panoptic"]  # noqa: RUF022 - the catalogue offers the first
+__all__ = [  # noqa: RUF022 - the catalogue offers the first
+    "read_coco_panoptic",
+    "CocoPanopticFile",
+    "CocoPanopticWriter",
+    "entries_of_segments",
+    "write_coco_panoptic",
+    "write_segment_ids",
+]
 
 WHAT = "file of COCO panoptic segments"
 FORM = (
@@ -122,29 +131,95 @@ def read_coco_panoptic(
     return CocoPanopticFile(path, folder, classes, category_ids, segments, images)
 
 
+class CocoPanopticWriter:
+    """Writes panoptic maps one by one: each PNG file at once, the JSON file when all are written.
+
+    Image ids count from 1, and so do category ids. Segments without a pixel are left out, as readers of the format want it.
+
+        with CocoPanopticWriter("panoptic.json", classes) as file:
+            file.add("photo.png", panoptic, image="photo.jpg")
+
+    Args:
+        path: of the JSON file; folders are made. The PNG files are in the folder beside it that is called like it.
+        classes: the categories.
+    """
+
+    def __init__(self, path: str | Path, classes: ClassSpace) -> None:
+        self.path, self.classes = Path(path), classes
+        self._images: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._whole = written_whole(self.path)
+        self._file = self._whole.__enter__().open("w", encoding="utf-8")
+        self._file.write('{"annotations": [')
+        return self
+
+    def add(self, name: str, panoptic: Panoptic, image: str) -> None:
+        """Write a map as the PNG file `name`, with its segments; it belongs to the image file `image`.
+
+        Raises:
+            SegmentationError: an id above 2**24 - 1.
+        """
+        write_segment_ids(self.path.with_suffix("") / name, panoptic)
+        self.add_entries(name, image, panoptic.size_hw, entries_of_segments(panoptic))
+
+    def add_entries(self, name: str, image: str, size_hw: Sequence[int], entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write what `entries_of_segments` gave for a PNG file that is written."""
+        number = len(self._images) + 1
+        self._images.append({"id": number, "file_name": image, "height": size_hw[0], "width": size_hw[1]})
+        entry = {"image_id": number, "file_name": name, "segments_info": entries}
+        self._file.write(f"{', ' if number > 1 else ''}{json.dumps(entry)}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        categories = [
+            {"id": index, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
+            for index, c in enumerate(self.classes.classes, 1)
+        ]
+        self._file.write(f'], "images": {json.dumps(self._images)}, "categories": {json.dumps(categories)}}}')
+        self._file.close()
+        self._whole.__exit__(kind, error, traceback)
+
+
 def write_coco_panoptic(path: str | Path, maps: Mapping[str, Panoptic], classes: ClassSpace) -> Path:
-    """Write the JSON file, and the folder of PNG files beside it; image ids count from 1, and so do category ids.
+    """Write maps by the names of their PNG files, which their images are said to be called too; see `CocoPanopticWriter`."""
+    with CocoPanopticWriter(path, classes) as file:
+        for name, panoptic in maps.items():
+            file.add(name, panoptic, image=name)
+    return Path(path)
+
+
+def write_segment_ids(path: Path, panoptic: Panoptic) -> None:
+    """Write the PNG file of a map.
 
     Raises:
         SegmentationError: an id above 2**24 - 1.
     """
-    path = Path(path)
-    annotations = []
-    for image_id, (name, panoptic) in enumerate(maps.items(), 1):
-        highest = int(panoptic.ids.max(initial=0))
-        if highest >= 2**24:
-            raise SegmentationError(f"{name}: the segment id {highest} does not fit three bytes; {2**24 - 1} is the highest.")
-        colors = panoptic.ids[..., None].astype(np.int32) >> np.array([0, 8, 16]) & 255
-        write_image(path.with_suffix("") / name, colors.astype(np.uint8))
-        segments = []
-        for s in panoptic.segments:
-            area = int(np.count_nonzero(panoptic.ids == s.id))
-            entry = {"id": s.id, "category_id": s.class_id + 1, "area": area, "iscrowd": int(s.is_crowd), "score": s.score}
-            segments.append(entry)
-        annotations.append({"image_id": image_id, "file_name": name, "segments_info": segments})
-    categories = [
-        {"id": index, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
-        for index, c in enumerate(classes.classes, 1)
-    ]
-    write_bytes(path, json.dumps({"annotations": annotations, "categories": categories}).encode())
-    return path
+    highest = int(panoptic.ids.max(initial=0))
+    if highest >= 2**24:
+        raise SegmentationError(f"{path}: the segment id {highest} does not fit three bytes; {2**24 - 1} is the highest.")
+    colors = panoptic.ids[..., None].astype(np.int32) >> np.array([0, 8, 16]) & 255
+    write_image(path, colors.astype(np.uint8))
+
+
+def entries_of_segments(panoptic: Panoptic) -> list[dict[str, Any]]:
+    """COCO's entry of each segment that has a pixel."""
+    from scipy.ndimage import find_objects
+
+    numbers, inverse, areas = np.unique(panoptic.ids, return_inverse=True, return_counts=True)
+    boxes = find_objects(inverse.reshape(panoptic.ids.shape) + 1)
+    seen = {int(number): (int(area), box) for number, area, box in zip(numbers, areas, boxes, strict=True)}
+    entries = []
+    for segment in panoptic.segments:
+        if segment.id in seen:
+            area, (y, x) = seen[segment.id]
+            entry = {
+                "id": segment.id,
+                "category_id": segment.class_id + 1,
+                "area": area,
+                "bbox": [x.start, y.start, x.stop - x.start, y.stop - y.start],
+                "iscrowd": int(segment.is_crowd),
+                "score": float(segment.score),
+            }
+            entries.append(entry)
+    return entries
