@@ -152,9 +152,7 @@ def _eigenvalues(xx: Array, yy: Array, xy: Array) -> tuple[Array, Array]:
 
 
 def _length(x: Array, y: Array) -> Array:
-    import cv2
-
-    return np.asarray(cv2.magnitude(x, y))
+    return np.asarray(np.sqrt(x * x + y * y))  # the last bit of OpenCV's depends on where in memory arrays lie
 
 
 def _positions(size_hw: tuple[int, int], start: int, stop: int) -> list[Array]:
