@@ -107,8 +107,11 @@ def shorter_tensor(path):
         (lambda p: p.write_bytes(b""), "is not whole, or not a safetensors file: .* the file has 0"),
         (lambda p: p.write_bytes(p.read_bytes() + b"more"), "is damaged: 4 bytes too many"),
         (lambda p: torch.save({"weight": torch.zeros(3)}, p), r"is a zip archive, such as torch\.save writes"),
-        (lambda p: torch.save({"weight": torch.zeros(3)}, p, _use_new_zipfile_serialization=False), "is not whole, or not a"),
-        (lambda p: p.write_text('{"model": "unet"}'), "is not whole, or not a safetensors file"),
+        (
+            lambda p: torch.save({"weight": torch.zeros(3)}, p, _use_new_zipfile_serialization=False),
+            "is no model file; it begins with",
+        ),
+        (lambda p: p.write_text('{"model": "unet"}'), r"is no model file; it begins with b'\{\"model\"'"),
         (lambda p: rewrite(p, [1, 2], b""), "is no safetensors file, or its header was damaged"),
         (
             lambda p: p.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000),
@@ -133,6 +136,15 @@ def test_a_file_that_cannot_be_used_is_said_in_a_sentence(saved, damage, message
     damage(path)
     with pytest.raises(ModelFileError, match=message):
         read_model(path)
+
+
+def test_a_header_whose_length_begins_as_a_zip_archive_does_is_no_archive(saved):
+    model, path = saved
+    header, rest = header_and_rest(path)
+    size = int.from_bytes(b"PK", "little")
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", size) + text + b" " * (size - len(text)) + rest)
+    assert read_model(path)[1] == card()
 
 
 def test_a_file_cut_anywhere_is_said_in_a_sentence(saved):

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 from intarsia import __version__
 from intarsia.core import ModelFileError
 
-__all__ = ["FORMAT_VERSION", "KEY", "read_header"]
+__all__ = ["FORMAT_VERSION", "KEY", "read_header", "understand_header"]
 
 FORMAT_VERSION = 1
 KEY = "intarsia"
+LONGEST_HEADER = 100_000_000
+"""Bytes that the safetensors format allows its header."""
 """Of the safetensors metadata."""
 UNREADABLE = (ValueError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What reading a header raises where bytes of it were changed."""
@@ -37,6 +39,15 @@ def read_header(path: str | Path, understand: Callable[[Mapping[str, Any]], Card
             f"The file {path} holds weights, but was not written by Intarsia: it does not say which architecture, classes and "
             "preprocessing belong to them."
         )
+    return understand_header(path, text, understand)
+
+
+def understand_header(path: Path, text: str, understand: Callable[[Mapping[str, Any]], Card]) -> Card:
+    """What `understand` makes of the JSON that was found in `path`.
+
+    Raises:
+        ModelFileError: damaged, of a newer version, or without what `understand` looks for.
+    """
     try:
         data = json.loads(text)
         if data.get("format_version", 0) <= FORMAT_VERSION:
@@ -62,12 +73,14 @@ def _read_text(path: Path) -> str | None:
     have = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-        if start.startswith(b"PK"):
+        if start.startswith(b"PK\x03\x04"):  # two bytes do not tell: headers of 19280 bytes begin with them as well
             raise ModelFileError(
                 f"The file {path} is a zip archive, such as torch.save writes, and no model file. In the folder of a run that is "
                 "best.safetensors."
             )
         size = int.from_bytes(start, "little")
+        if size > LONGEST_HEADER:
+            raise ModelFileError(f"The file {path} is no model file; it begins with {start!r}. Model files end in .safetensors.")
         if size > have - 8:
             raise ModelFileError(
                 f"The model file {path} is not whole, or not a safetensors file: its header should have {size} bytes, and the "
