@@ -31,6 +31,7 @@ from intarsia.viz.colorize import colorize
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import Patch
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, PICTURE = (
@@ -227,12 +228,17 @@ def draw(found: Mapping[str, Any], data: Dataset, train: Sequence[str], shown: s
         panels.append((f"{count} trees" if count > 1 else "one tree", colorize(LabelMap(ids, data.classes))))
     panels.append(("truth", colorize(sample.truth)))
     plt.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.edgecolor": GREY})
-    figure = plt.figure(figsize=(11, 6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.7))
+    figure = plt.figure(figsize=(11, 6.2), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.6))
     for axes, (name, picture) in zip(above.subplots(1, len(panels)), panels, strict=True):
         axes.imshow(picture)
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
+    named = zip(data.classes.names, data.classes.colors / 255, strict=True)
+    colors = [Patch(color=color, label=name.replace("_", " ")) for name, color in named]
+    above.legend(
+        handles=colors, loc="lower center", ncols=len(colors), fontsize=8, frameon=False, handlelength=1, columnspacing=1
+    )
     left, right = below.subplots(1, 2)
     rows = found["trees"]
     for name, color, style in (("mean", RUST, "-"), ("vote", BLUE, "-"), ("out of bag", GREY, "--")):

@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 
 from intarsia.classical.random_forest import RandomForest
-from intarsia.core import Array, Dataset, LabelMap, Sample
+from intarsia.core import Array, ClassSpace, Dataset, LabelMap, Sample
 from intarsia.data.datasets import open_dataset
 from intarsia.evaluation.tune import tune_crf
 from intarsia.metrics.confusion import ConfusionEvidence, observe_confusion, score_confusion
@@ -31,6 +31,7 @@ from intarsia.viz.colorize import colorize
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import Patch
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE, PICTURE = (
@@ -69,7 +70,7 @@ def main() -> None:
         "above": dict(zip(field.classes, field.above, strict=True)),
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    draw(field, [unseen[number] for number in SHOWN])
+    draw(field, [unseen[number] for number in SHOWN], data.classes)
     write_page(scores, data.classes.names)
 
 
@@ -90,10 +91,10 @@ def judged(name: str, way: Callable[[LabelMap, Array], LabelMap], cases: Sequenc
     return {"": name, **summary, "iou": [float(value) for value in scores.iou]}
 
 
-def draw(field: RegionCRF, cases: Sequence[Case]) -> None:
+def draw(field: RegionCRF, cases: Sequence[Case], classes: ClassSpace) -> None:
     """Streets, and on their right what is above what."""
     plt.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10, "text.color": "#202122"})
-    figure = plt.figure(figsize=(13, 4.4), layout="constrained")
+    figure = plt.figure(figsize=(13, 4.1), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(2, 1))
     titles = ("image", "forest", "refined", "truth")
     for line, (row, (prediction, sample)) in enumerate(zip(left.subplots(len(cases), 4), cases, strict=True)):
@@ -105,6 +106,8 @@ def draw(field: RegionCRF, cases: Sequence[Case]) -> None:
             if not line:
                 axes.set_title(title, fontsize=10)
     axes, names = right.subplots(), [name.replace("_", " ") for name in field.classes]
+    colors = [Patch(color=color, label=name) for name, color in zip(names, classes.colors / 255, strict=True)]
+    left.legend(handles=colors, loc="lower center", ncols=len(colors), fontsize=8, frameon=False, handlelength=1, columnspacing=1)
     shown = axes.imshow(field.above, cmap="RdBu", vmin=-3, vmax=3)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)

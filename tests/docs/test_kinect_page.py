@@ -38,10 +38,13 @@ def test_the_results_are_what_they_should_be_and_stand_on_the_page() -> None:
     assert speed["foreground"] >= 0.3
     assert speed["path"] >= 14
     assert speed["frames_per_second_of_two_free_cores"] >= 60
+    rendered = RESULTS["rendering"]["images_per_second_of_one_core"]
+    assert rendered >= 30
     for figure in (
         *(f"{value:.1%}" for value in accuracy.values()),
         f"{true['precision']:.2f} |",
         f"{inferred['precision']:.2f} |",
+        f"One core renders {rendered:.0f} people",
     ):
         assert figure in PAGE
 
