@@ -2,11 +2,15 @@
 
 A character holds five bits, lowest first, and a sixth that says whether the number goes on; 48 is added to make it printable.
 From the fourth run on, the difference to the run two before is written. Source: the masks of the COCO API, https://cocodataset.org.
+Runs and text are those of pycocotools, byte for byte; `benchmarks/rle.py` holds their speed against it.
+
+Memory: the pixels of a mask once, or those of its box, and its runs; what a text claims is checked before there is room for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -14,37 +18,32 @@ from intarsia.core.arrays import Array, BoolArray
 from intarsia.core.errors import SegmentationError
 from intarsia.core.segmentation import InstanceMasks
 
-__all__ = ["crop_of_runs", "rle_text", "runs_of_mask", "runs_of_text"]
+__all__ = ["crop_of_runs", "mask_of_runs", "rle_text", "runs_of_full", "runs_of_mask", "runs_of_text"]
 
 
 def runs_of_mask(masks: InstanceMasks, index: int) -> Array:
     """The run lengths of one mask of its full-size image, int64: zeros, ones, zeros ...; they add up to H W."""
-    height, width = masks.size_hw
     x0, y0, x1, y1 = masks.boxes_xyxy[index].tolist()
-    columns = np.zeros((x1 - x0, y1 - y0 + 2), np.int8)
-    columns[:, 1:-1] = masks.crop(index).T
-    change = np.diff(columns, axis=1)
-    (column, begin), end = np.nonzero(change == 1), np.nonzero(change == -1)[1]
-    first = (column + x0) * height + y0
-    edges = np.stack([first + begin, first + end], 1).ravel()
-    joined = np.flatnonzero(edges[1:-1:2] == edges[2::2])  # a run that reaches the bottom goes on at the top
-    edges = np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2]))
-    runs = np.diff(edges, prepend=0, append=height * width)
-    return runs[:-1] if runs[-1] == 0 else runs
+    packed = masks.bits[masks.starts[index] : masks.starts[index + 1]]
+    crop = np.unpackbits(packed, count=(y1 - y0) * (x1 - x0)).reshape(y1 - y0, x1 - x0)
+    runs: Array = _kernels().count_runs(crop, y0, x0, *masks.size_hw)
+    return runs
+
+
+def runs_of_full(mask: BoolArray) -> Array:
+    """The run lengths of a full-size mask, (H, W) bool, as `runs_of_mask`; fastest row by row or column by column in memory."""
+    runs: Array
+    if mask.flags.f_contiguous:
+        runs = _kernels().count_down(mask.T.ravel().view(np.uint8))
+    else:
+        runs = _kernels().count_runs(np.ascontiguousarray(mask).view(np.uint8), 0, 0, *mask.shape)
+    return runs
 
 
 def rle_text(runs: Array) -> bytes:
     """Run lengths as text."""
-    rest = runs.astype(np.int64)
-    rest[3:] -= runs[1:-2]
-    characters = []
-    goes_on = np.ones(len(rest), np.bool_)
-    while goes_on.any():
-        bits, rest = rest & 31, rest >> 5
-        was_on, goes_on = goes_on, goes_on & (rest != np.where(bits & 16, -1, 0))
-        characters.append(np.where(was_on, bits + 32 * goes_on + 48, 0))
-    written = np.stack(characters, 1).astype(np.uint8).ravel()
-    return written[written > 0].tobytes()
+    text: Array = _kernels().write_text(np.ascontiguousarray(runs, np.int64))
+    return text.tobytes()
 
 
 def runs_of_text(text: str | bytes) -> Array:
@@ -53,36 +52,49 @@ def runs_of_text(text: str | bytes) -> Array:
     Raises:
         SegmentationError: text that is not of this form.
     """
-    values = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero((values & 32) == 0)
-    if len(values) == 0 or values.min() < 0 or values.max() > 63 or last[-1:] != len(values) - 1:
+    runs: Array = _kernels().read_text(np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8))
+    if len(runs) == 0:
         raise SegmentationError(f"{text[:20]!r} is no run-length text of COCO.")
-    first = np.concatenate([[0], last[:-1] + 1])
-    place = 5 * (np.arange(len(values)) - np.repeat(first, last - first + 1))
-    runs = np.add.reduceat((values & 31) << place, first)
-    runs -= np.where(values[last] & 16, 1 << (place[last] + 5), 0)
-    for start in (1, 2):
-        runs[start::2] = np.cumsum(runs[start::2])
     return runs
 
 
 def crop_of_runs(runs: Array | Sequence[int], size_hw: tuple[int, int]) -> tuple[tuple[int, int], BoolArray]:
-    """A mask as ((y, x) of its top left corner, (h, w) bool) for `InstanceMasks.pack_crops`, of the columns that it touches.
+    """A mask as ((y, x) of its top left corner, (h, w) bool) for `InstanceMasks.pack_crops`, of its smallest box.
 
     Raises:
         SegmentationError: runs that are negative or do not add up to H W.
     """
-    height, width = size_hw
-    runs = np.asarray(runs, np.int64)
-    if runs.sum() != height * width or runs.min(initial=0) < 0 or runs.max(initial=0) > height * width:  # a sum may wrap
-        raise SegmentationError(f"Runs that add up to {runs.sum()} do not fit a mask of {height} x {width} pixels.")
-    edges = np.cumsum(runs)
-    begin, end = edges[:-1:2], edges[1::2]
-    begin, end = begin[begin < end], end[begin < end]
-    if not len(begin):
-        return (0, 0), np.zeros((0, 0), np.bool_)
-    x0, x1 = int(begin[0]) // height, -(-int(end[-1]) // height)
-    inside = np.stack([begin, end], 1).ravel() - x0 * height
-    lengths = np.diff(inside, prepend=0, append=(x1 - x0) * height)
-    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(x1 - x0, height)
-    return (0, x0), columns.T
+    runs, (x0, y0, x1, y1) = _surveyed(runs, size_hw)
+    crop = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    _kernels().draw(runs, size_hw[0], crop, y0, x0)
+    return (y0, x0), crop.view(np.bool_)
+
+
+def mask_of_runs(runs: Array | Sequence[int], size_hw: tuple[int, int]) -> BoolArray:
+    """A mask at full size, (H, W) bool, column by column in memory.
+
+    Raises:
+        SegmentationError: runs that are negative or do not add up to H W.
+    """
+    runs, _ = _surveyed(runs, size_hw)
+    pixels = np.zeros(size_hw[0] * size_hw[1], np.uint8)
+    _kernels().fill(runs, pixels)
+    return pixels.view(np.bool_).reshape(size_hw[::-1]).T
+
+
+def _surveyed(runs: Array | Sequence[int], size_hw: tuple[int, int]) -> tuple[Array, tuple[int, int, int, int]]:
+    """The runs, which fit the size, and the box of their mask."""
+    runs = np.asarray(runs, np.int64).ravel()
+    fits, *box = _kernels().survey(runs, *size_hw)
+    if not fits:
+        total = sum(runs.tolist())  # of whole numbers, which do not wrap
+        raise SegmentationError(f"Runs that add up to {total} do not fit a mask of {size_hw[0]} x {size_hw[1]} pixels.")
+    x0, y0, x1, y1 = box
+    return runs, (x0, y0, x1, y1)
+
+
+def _kernels() -> ModuleType:
+    """Imported when the first mask is counted, so that looking at files does not wait for numba."""
+    from intarsia.core import _rle_kernels
+
+    return _rle_kernels
