@@ -20,6 +20,7 @@ from intarsia.data.formats._annotated import Annotated, AnnotatedSet
 from intarsia.data.formats._hostile import open_zip, read_json, read_xml, safe_join
 from intarsia.data.formats._recognize import annotation_formats, find_format, format_kinds, format_reader, format_writer
 from intarsia.data.formats.cityscapes import CITYSCAPES_CLASSES
+from intarsia.data.formats.dicom_seg import DicomSeg, read_dicom_seg, write_dicom_seg
 from intarsia.data.formats.geotiff import GeoImage, epsg_keys, read_geotiff, write_geotiff
 from intarsia.data.formats.nifti import Volume, read_nifti, write_nifti
 from intarsia.data.formats.stack import Stack, read_stack, write_stack
@@ -65,6 +66,10 @@ CASES = {
         lambda root: _function("class_instance", "read")(root / "c.png", root / "i.png", CLASSES),
     ),
     "color": _one_file("color", LABELS, CLASSES),
+    "dicom_seg": Case(
+        lambda root: write_dicom_seg(root / "a.dcm", DicomSeg(np.stack([VOLUME == 1, VOLUME == 2, VOLUME == 0]), CLASSES)),
+        lambda root: read_dicom_seg(root / "a.dcm"),
+    ),
     "geotiff": Case(
         lambda root: write_geotiff(root / "a.tif", GeoImage(IDS, (2.0, 0.0, 5.0, 0.0, -2.0, 9.0), epsg_keys(32633), 0.0)),
         lambda root: read_geotiff(root / "a.tif"),

@@ -80,8 +80,7 @@ class GeoImage:
         if self.nodata is None:
             return np.ones(values.shape[:2], np.bool_)
         missing = np.isnan(values) if math.isnan(self.nodata) else values == self.nodata
-        valid: Array = ~missing.all(2)
-        return valid
+        return np.asarray(~missing.all(2))
 
 
 def epsg_keys(code: int, *, is_geographic: bool = False) -> dict[int, Key]:

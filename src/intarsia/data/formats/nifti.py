@@ -1,8 +1,8 @@
 """NIfTI: medical volumes and their masks, .nii and .nii.gz, with the affine matrix that says where each voxel lies.
 
 Values stand as in the file, first axis x: `values[i, j, k]` is the voxel whose centre lies at affine @ (i, j, k, 1), in
-millimetres, x to the right, y to the front, z to the top of the patient. Nothing is turned. The header is kept, so that units, codes and
-descriptions survive; to give a mask the place of its volume, `dataclasses.replace(volume, values=mask)`.
+millimetres, x to the right, y to the front, z to the top of the patient. Nothing is turned. The header is kept, so that units,
+codes and descriptions survive; to give a mask the place of its volume, `dataclasses.replace(volume, values=mask)`.
 
 Needs the package nibabel (`pip install intarsia[medical]`). Source: the NIfTI-1 and NIfTI-2 standards, https://nifti.nimh.nih.gov.
 """

@@ -160,7 +160,7 @@ def _sizes(tiff: Any, axes: str, shape: tuple[int, ...]) -> tuple[dict[str, floa
             found[axis] = length * unit / count if count else math.nan
         names = list(note.get("Labels", ())) if "C" in axes else []
     elif tiff.is_shaped:
-        note = (tiff.shaped_metadata or ({},))[0]
+        note = next(iter(tiff.shaped_metadata or ()), {})
         given = note.get("pixel_size", {})
         found = {axis: _number(given.get(axis)) for axis in "ZYX"} if isinstance(given, dict) else {}
         names = note.get("channels", []) if isinstance(note.get("channels", []), list) else []
