@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_used_is_said_in_a_sentence(saved, damage, message
 
 
 def test_a_header_whose_length_begins_as_a_zip_archive_does_is_no_archive(saved):
-    model, path = saved
+    _, path = saved
     header, rest = header_and_rest(path)
     size = int.from_bytes(b"PK", "little")
     text = json.dumps(header).encode()
