@@ -29,5 +29,9 @@ def test_what_it_does_not_know_is_said():
         create_decoder("paste_masks", {"scale_yx": 2})
     with pytest.raises(SettingsError, match=r"min_score of paste_masks is of type float, as 0.0; 'high' was given"):
         create_decoder("paste_masks", {"min_score": "high"})
+    with pytest.raises(SettingsError, match=r"mask_threshold of paste_masks is 4; it lies from 0 to 1, such as 0\.5"):
+        create_decoder("paste_masks", {"mask_threshold": 4})
+    with pytest.raises(SettingsError, match=r"max_overlap of panoptic_merge is -0\.5"):
+        create_decoder("panoptic_merge", {"max_overlap": -0.5})
     with pytest.raises(UnknownNameError, match=r"There is no decoder called 'paste'.*paste_masks"):
         create_decoder("paste")

@@ -25,12 +25,15 @@ Returns `(InstanceMasks, class_index, score)`, or `(ids, segments)` of a panopti
 _GIVEN = ("scale_yx", "thing_ids", "num_classes")
 """Keywords that the caller gives, and nobody sets."""
 
+_SHARES = ("_score", "threshold", "_overlap", "_alike")
+"""How options that lie in [0, 1] end."""
+
 
 def create_decoder(name: str, options: Mapping[str, Any] | None = None) -> Decoder:
     """The decoder in the file called `name`, with these options.
 
     Raises:
-        SettingsError: an option that it does not have, or a value of another kind than its default.
+        SettingsError: an option that it does not have, or a value of another kind than its default or outside its range.
     """
     options = dict(options or {})
     known = decoder_options(name)
@@ -49,6 +52,8 @@ def create_decoder(name: str, options: Mapping[str, Any] | None = None) -> Decod
             raise SettingsError(
                 f"The option {option} of {name} is of type {type(default).__name__}, as {default!r}; {value!r} was given."
             )
+        if option.endswith(_SHARES) and not 0 <= value <= 1:
+            raise SettingsError(f"The option {option} of {name} is {value}; it lies from 0 to 1, such as {default}.")
     return partial(_load(name), **options)
 
 
