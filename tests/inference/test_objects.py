@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from intarsia.classical import create_method
 from intarsia.core import ClassSpace, LabelMap, ModelFileError, Output, Predictor, SettingsError
 from intarsia.data.preprocessing import Preprocessing
 from intarsia.inference import InstanceNetwork, ModelCard, PanopticNetwork, load, write_model
@@ -137,11 +138,15 @@ def test_a_network_is_told_where_the_classes_are():
     assert found.masks.boxes_xyxy.tolist() == [[6, 4, 18, 12]]
     assert CLASSES.names[found.class_id[0]] == "dog"
     with pytest.raises(SettingsError, match=r"counts car, dog, .* knows sky, cell\. Give a model with these classes"):
-        InstanceNetwork(Told(), told, device="cpu", semantic=Gate(["sky", "cell"]))(np.zeros((20, 30, 3), np.uint8))
+        InstanceNetwork(Told(), told, device="cpu", semantic=Gate(["sky", "cell"]))
     cells = replace(told, classes=ClassSpace.from_names(["background", "cell"]))
     found = InstanceNetwork(Told(), cells, device="cpu", semantic=Gate(["background", "foreground"]))
     assert found(np.zeros((20, 30, 3), np.uint8)).class_id.tolist() == [1]
-    with pytest.raises(SettingsError, match="told was trained to be told where the classes are"):
+    with pytest.raises(SettingsError, match=r"option semantic=given .* the classes car, dog that .*: --semantic FILE\."):
         InstanceNetwork(Told(), told, device="cpu")
+    with pytest.raises(SettingsError, match=r"--semantic FILE, or a classical method .*: --semantic chan_vese"):
+        InstanceNetwork(Told(), cells, device="cpu")
+    with pytest.raises(SettingsError, match=r"slic finds regions without classes, .* whether it is car or dog\."):
+        InstanceNetwork(Told(), told, device="cpu", semantic=create_method("slic"))
     with pytest.raises(SettingsError, match="unet finds out itself where the classes are, and gate was given"):
         InstanceNetwork(Detector(), card(), device="cpu", semantic=Gate())

@@ -45,6 +45,29 @@ def test_a_resumed_run_opens_its_data_for_objects_too(tmp_path, console):
     assert again.recipe.stages[0].model == "ternausnet_v2"
 
 
+def test_a_network_that_is_told_the_classes_is_scored_with_what_tells_it(tmp_path, console):
+    for i in range(4):
+        ids = np.zeros((32, 32), np.uint16)
+        ids[4:14, 4:14], ids[16:28, 14:28] = 1, 2
+        write_image(tmp_path / f"data/images/{i}.png", np.where(ids[..., None] > 0, 220, 30 + i).repeat(3, 2).astype(np.uint8))
+        write_image(tmp_path / f"data/instances/{i}.png", ids)
+    told = {"model": "deep_watershed", "options": {"width": 2, "semantic": "given"}, "epochs": 1, "batch": 2, "device": "cpu"}
+    out = tmp_path / "run"
+    with pytest.raises(SettingsError, match=r"deep_watershed with the option semantic=given is told .* --semantic chan_vese"):
+        intarsia.train(tmp_path / "data", out=out, console=console, **told)
+    with pytest.raises(SettingsError, match=r"threshold_watershed finds objects, and does not say of each pixel"):
+        intarsia.train(tmp_path / "data", out=out, console=console, semantic="threshold_watershed", **told)
+    assert not out.exists(), "said before the training"
+    done = intarsia.train(tmp_path / "data", out=out, console=console, semantic="chan_vese", **told)
+    assert done.evaluation.per_image
+    done.report.unlink()
+    assert intarsia.report(out, data=tmp_path / "data", device="cpu").read_text(encoding="utf-8").count("<img") > 0
+    with pytest.raises(SettingsError, match=r"ternausnet_v2 finds out itself where the classes are"):
+        intarsia.train(tmp_path / "data", out=tmp_path / "x", console=console, semantic="chan_vese", **SETTINGS)
+    with pytest.raises(SettingsError, match=r"random_forest is fitted without a network.*semantic is for networks"):
+        intarsia.train("scenes", model="random_forest", out=tmp_path / "x", console=console, semantic="slic")
+
+
 def test_pictures_without_objects_say_what_is_needed(tmp_path, console):
     for i in range(4):
         image = np.random.default_rng(i).integers(0, 255, (24, 24, 3)).astype(np.uint8)

@@ -49,6 +49,9 @@ def train(
     ema: Annotated[float | None, typer.Option(help="Decay of a moving average of the weights, such as 0.999.")] = None,
     precision: Annotated[Text, typer.Option(help="32, bf16 or 16. [default: bf16 on hardware that has it, else 32]")] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
+    semantic: Annotated[
+        Text, typer.Option(help="Model or method that tells a network with semantic=given where the classes are, to score it.")
+    ] = None,
     recipe: Annotated[Text, typer.Option(help="A recipe file, such as a run's recipe.toml, or the name of one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights, order and augmentation. [default: 0]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -81,6 +84,7 @@ def train(
         nodes=nodes,
         workers=workers,
         loggers=tuple(logger or ()),
+        semantic=semantic,
         console=console,
         model=model,
         encoder=encoder,

@@ -49,7 +49,7 @@ class _ObjectNetwork:
     ) -> None:
         from intarsia.inference.network import choose_device
 
-        _check_semantic(card, semantic)
+        check_semantic(card.spec.name, card.spec.options.get("semantic") == "given", card.classes, semantic)
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
         self.card = card
@@ -162,26 +162,50 @@ def arrays_of_image(output: Output, index: int, size_hw: tuple[int, int] | None 
     return array(output.logits), {name: array(tensor) for name, tensor in parts.items()}
 
 
-def _check_semantic(card: ModelCard, semantic: Predictor | None) -> None:
-    is_told = card.spec.options.get("semantic") == "given"
+def check_semantic(name: str, is_told: bool, classes: ClassSpace, semantic: Predictor | None) -> None:
+    """Refuse a network called `name` that misses what tells it where its classes are, or gets it in vain.
+
+    Raises:
+        SettingsError: it is missing, not asked for, or cannot tell the countable ones of `classes`.
+    """
+    things = [classes.names[index] for index in thing_ids_of(classes)]
     if is_told and semantic is None:
+        method = ", or a classical method that finds foreground: --semantic chan_vese" if len(things) == 1 else ""
         raise SettingsError(
-            f"{card.spec.name} was trained to be told where the classes are. Give a model or a classical method that says it: "
-            "--semantic chan_vese."
+            f"{name} with the option semantic=given is told where the classes are. Give a model of the classes "
+            f"{', '.join(things)} that tells it: --semantic FILE{method}."
         )
-    if not is_told and semantic is not None:
+    if semantic is None:
+        return
+    if not is_told:
         raise SettingsError(
-            f"{card.spec.name} finds out itself where the classes are, and {semantic.name} was given to say it. Leave it out."
+            f"{name} finds out itself where the classes are, and {semantic.name} was given to say it. Leave it out."
         )
+    if semantic.task in ("instance", "regions"):
+        found = "objects" if semantic.task == "instance" else "regions without classes"
+        raise SettingsError(
+            f"{semantic.name} finds {found}, and does not say of each pixel whether it is {' or '.join(things)}. Give what does."
+        )
+    if semantic.classes is not None:
+        _thing_table(semantic.classes, classes)
 
 
 def _thing_label(found: Segmentation, classes: ClassSpace) -> Array:
     """(H, W) int64 of what another predictor found: 0 is nothing, 1 and on are the countable classes, matched by name."""
-    things = [classes.names[index] for index in thing_ids_of(classes)]
     labels = found.to_label_map() if isinstance(found, Panoptic) else found
     if not isinstance(labels, LabelMap) or labels.classes is None:
-        raise SettingsError(f"A {type(found).__name__} without classes does not say where {', '.join(things)} are.")
-    own = labels.classes
+        things = ", ".join(classes.names[index] for index in thing_ids_of(classes))
+        raise SettingsError(f"What is to say where {things} are made a {type(found).__name__} without classes, which does not.")
+    return _thing_table(labels.classes, classes)[labels.ids]
+
+
+def _thing_table(own: ClassSpace, classes: ClassSpace) -> Array:
+    """What each id of one class space is in `_thing_label`.
+
+    Raises:
+        SettingsError: it knows none of the countable classes.
+    """
+    things = [classes.names[index] for index in thing_ids_of(classes)]
     table = np.zeros(max(len(own), own.ignore_id + 1), np.int64)
     for index, name in enumerate(own.names):
         table[index] = things.index(name) + 1 if name in things else 0
@@ -192,7 +216,7 @@ def _thing_label(found: Segmentation, classes: ClassSpace) -> Array:
             f"The network counts {', '.join(things)}, and what is to say where they are knows {', '.join(own.names)}. Give a "
             "model with these classes."
         )
-    return table[labels.ids]
+    return table
 
 
 def _decoder_of(model: nn.Module) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from intarsia.classical import CLASSICAL, create_method
-from intarsia.core import ModelFileError, Predictor, SettingsError, UnknownNameError, nearest_names
+from intarsia.core import ClassSpace, ModelFileError, Predictor, SettingsError, UnknownNameError, nearest_names
 from intarsia.inference.refined import Refined, create_refinement
-from intarsia.models import INSTANCE, PANOPTIC, SEMANTIC
+from intarsia.models import NETWORKS, describe_model
+from intarsia.recipes import Stage
 
-__all__ = ["open_predictor"]
+__all__ = ["open_gate", "open_predictor"]
 
 
 def open_predictor(
@@ -50,6 +51,22 @@ def open_predictor(
     return Refined(_open(model, device, options, semantic), refinement, name)
 
 
+def open_gate(
+    stage: Stage, classes: ClassSpace, semantic: str | Path | Predictor | None, *, device: str = "auto"
+) -> Predictor | None:
+    """What tells the network of a stage where its classes are, if it is one that is told.
+
+    Raises:
+        SettingsError: it is missing, in vain, or does not know the classes.
+    """
+    from intarsia.inference.objects import check_semantic
+
+    options = describe_model(stage.model)["options"] | dict(stage.options)
+    gate = None if semantic is None else open_predictor(semantic, device=device)
+    check_semantic(stage.model, options.get("semantic") == "given", classes, gate)
+    return gate
+
+
 def _open(
     model: str | Path | Predictor,
     device: str,
@@ -61,7 +78,7 @@ def _open(
     path = Path(model)
     if not path.exists() and str(model) in CLASSICAL:
         return create_method(str(model), **(options or {}))
-    if not path.exists() and any(str(model) in catalog for catalog in (SEMANTIC, INSTANCE, PANOPTIC)):
+    if not path.exists() and any(str(model) in catalog for catalog in NETWORKS.values()):
         raise UnknownNameError(
             f"{model} is an architecture, and knows nothing until it is trained. Train it first "
             f"(intarsia train DATA --model {model}), then give the file best.safetensors of the run."

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from intarsia import __version__
 from intarsia.classical import CLASSICAL, describe_method
-from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, SettingsError, Task, UnknownNameError
+from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, Predictor, SettingsError, Task, UnknownNameError
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.fit import fit, refuse_network_settings
+from intarsia.workflow.predictors import open_gate
 from intarsia.workflow.run_folder import RunFolder
 from intarsia.workflow.sources import lasting_source
 
@@ -75,6 +76,7 @@ def train(
     nodes: int = 1,
     workers: int | None = None,
     loggers: Sequence[str] = (),
+    semantic: str | Path | None = None,
     console: Console | None = None,
     **settings: Any,
 ) -> Run:
@@ -96,6 +98,8 @@ def train(
         nodes: machines.
         workers: processes that prepare batches.
         loggers: "tensorboard", "wandb", "mlflow", beside results.csv.
+        semantic: a model or classical method that tells an instance network where the classes are when the trained one is scored,
+            if it is trained to be told (`deep_watershed` with the option semantic="given").
         console: where to print; a terminal when left out.
         **settings: fields of `recipes.Stage`, such as `model="unet"`, `epochs=50`, `imgsz=(360, 480)`.
 
@@ -124,11 +128,13 @@ def train(
             nodes=nodes > 1,
             workers=workers,
             loggers=loggers,
+            semantic=semantic,
         )
     source = data if data is not None else plan.data
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
     dataset = _open(source, _task_of(plan))
+    gate = None if classical else open_gate(plan.stages[-1], dataset.classes, semantic, device=device)
     plan = replace(plan, data=lasting_source(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
     run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
     if main and resume:
@@ -150,15 +156,14 @@ def train(
     from intarsia.training import Machine, TrainingInterrupted
 
     machine = Machine(device, devices, nodes, workers, tuple(loggers))
-    interrupted = TrainingInterrupted(
-        f"Interrupted; everything up to the last whole epoch is saved. To go on: {_resume_line(run.path, machine)}"
-    )
+    resume_line = _resume_line(run.path, machine, semantic)
+    interrupted = TrainingInterrupted(f"Interrupted; everything up to the last whole epoch is saved. To go on: {resume_line}")
     try:
         plan = _train_stages(plan, dataset, run, machine=machine, console=console, resume=resume, main=main, checked=checked)
     except TrainingInterrupted:
         raise interrupted from None
     try:
-        return _score(plan, dataset, run.path, device)
+        return _score(plan, dataset, run.path, device, gate, semantic)
     except KeyboardInterrupt:
         raise interrupted from None
 
@@ -220,14 +225,21 @@ def _train_stages(
     return plan
 
 
-def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
+def _score(
+    plan: Recipe,
+    dataset: Dataset,
+    out: Path,
+    device: str,
+    gate: Predictor | None = None,
+    semantic: str | Path | None = None,
+) -> Run:
     """Score the best model on the validation images and write the report."""
     from intarsia.evaluation import ScoreRefused
     from intarsia.inference import load
     from intarsia.workflow.evaluate import evaluate
     from intarsia.workflow.results import Results, recipe_settings, write_page
 
-    predictor = load(out / BEST, device=device)
+    predictor = load(out / BEST, device=device, semantic=gate)
     outcome: Evaluation | ObjectEvaluation | ScoreRefused
     try:
         outcome = evaluate(dataset, model=predictor)
@@ -236,7 +248,8 @@ def _score(plan: Recipe, dataset: Dataset, out: Path, device: str) -> Run:
     settings = {"data": " ".join(dataset.notes), **recipe_settings(plan)}
     if "initial_weights" in predictor.card.history:
         settings["initial weights"] = str(predictor.card.history["initial_weights"])
-    results = Results.now(outcome, predictor, settings=settings)
+    inputs = {} if semantic is None else {"semantic": str(Path(semantic).absolute() if Path(semantic).exists() else semantic)}
+    results = Results.now(outcome, predictor, settings=settings, inputs=inputs)
     results.save(out)
     return Run(out, out / BEST, plan, outcome, write_page(out, results, predictor, dataset))
 
@@ -361,8 +374,8 @@ def _is_first_on_machine() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def _resume_line(folder: Path, machine: Machine) -> str:
-    words = ["intarsia", "train", "--resume", "--out", str(folder)]
+def _resume_line(folder: Path, machine: Machine, semantic: str | Path | None) -> str:
+    words = ["intarsia", "train", "--resume", "--out", str(folder), *(["--semantic", str(semantic)] if semantic else [])]
     for name, usual in (("device", "auto"), ("devices", 1), ("nodes", 1), ("workers", None)):
         value = getattr(machine, name)
         words += [] if value == usual else [f"--{name}", str(value)]
