@@ -82,6 +82,25 @@ def test_color_keeps_dtype_and_range_and_does_not_write_in_place(dtype, channels
     assert not np.array_equal(changed, image)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize(("dtype", "largest", "least"), [(np.uint8, 255, 1), (np.uint16, 65535, 1), (np.float32, np.inf, 1e-5)])
+def test_one_matrix_is_brightness_contrast_saturation_and_gain_one_after_the_other(dtype, largest, least, channels):
+    rng = np.random.default_rng(channels)
+    image = (rng.random((9, 14, channels)) * min(largest, 65535)).astype(dtype)[:, ::-1]
+    shift = ColorShift.draw(0.5, channels, rng)
+    values = image.astype(np.float64)
+    if channels == 3:
+        grey = (values @ [0.299, 0.587, 0.114])[..., None]
+        values = grey + shift.saturation * (values - grey)
+    values = values.mean((0, 1)) + shift.contrast * (values - values.mean((0, 1)))
+    expected = np.clip(values * shift.brightness * shift.gain, 0 if dtype != np.float32 else -np.inf, largest)
+    out = shift_color(image, shift)
+    assert out.dtype == dtype
+    error = np.abs(out - (expected if dtype == np.float32 else np.rint(expected)))
+    assert error.max() <= (least * 65535 if dtype == np.float32 else least)
+    assert dtype == np.float32 or (error > 0).mean() < 0.05, "only where the value lies half way between two integers"
+
+
 def test_zero_strength_is_the_identity_up_to_rounding():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
     assert ColorShift.draw(0.0, 3, np.random.default_rng(1)) == ColorShift(1.0, 1.0, 1.0, (1.0, 1.0, 1.0))

@@ -79,8 +79,18 @@ class Preprocessing:
         """(h, w, C) of any image dtype to (C, h, w) float32, (value - mean) / std."""
         scale = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
         std = np.asarray(self.std, np.float32)
-        gain, offset = 1 / (scale * std), np.asarray(self.mean, np.float32) / std
-        return np.ascontiguousarray((image.astype(np.float32) * gain.astype(np.float32) - offset).transpose(2, 0, 1))
+        gain, offset = (1 / (scale * std)).astype(np.float32), np.asarray(self.mean, np.float32) / std
+        ready = np.empty((image.shape[2], *image.shape[:2]), np.float32)
+        if image.dtype == np.uint8:  # each of 256 values once
+            table = np.arange(256, dtype=np.float32)[:, None] * gain - offset
+            for channel, plane in enumerate(ready):
+                cv2.LUT(np.ascontiguousarray(image[..., channel]), np.ascontiguousarray(table[:, channel]), plane)
+        else:
+            for channel, plane in enumerate(ready):
+                plane[:] = image[..., channel]
+                plane *= gain[channel]
+                plane -= offset[channel]
+        return ready
 
     def to_dict(self) -> dict[str, Any]:
         return {"mean": list(self.mean), "std": list(self.std), "fit_hw": list(self.fit_hw) if self.fit_hw else None}

@@ -48,7 +48,7 @@ def resample_truth(truth: Truth, rows: Array, columns: Array) -> Truth:
 
 
 def _resample_ids(ids: Array, rows: Array, columns: Array, outside: int) -> Array:
-    seen: Array = ids[rows[:, None], columns]
+    seen: Array = ids.take(rows, 0).take(columns, 1)  # an axis at a time is several times as fast as both at once
     seen[rows < 0] = outside
     seen[:, columns < 0] = outside
     return seen

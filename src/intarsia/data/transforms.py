@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from intarsia.core import Array
@@ -130,15 +131,29 @@ def window(length: int, crop: int, zoom: float, place: float) -> tuple[slice, sl
 def shift_color(image: Array, shift: ColorShift) -> Array:
     """Change brightness, contrast, saturation (of three channels) and the gain of each channel of (H, W, C).
 
+    All of it is linear in the pixel's channels, but for the mean that contrast is measured from: one matrix does it at once.
     Integer images stay within their range; float images are not clipped, since their range is not known.
     """
-    values: Array = image.astype(np.float32)
-    if image.shape[2] == 3:
-        grey = values @ np.array(GREY, np.float32)
-        values = grey[..., None] + np.float32(shift.saturation) * (values - grey[..., None])
-    mean = values.mean((0, 1), keepdims=True)
+    channels = image.shape[2]
+    saturate = np.eye(channels)
+    if channels == 3:
+        saturate = shift.saturation * saturate + (1 - shift.saturation) * np.array(GREY)
     gain = shift.brightness * np.array(shift.gain)
-    values = (mean + np.float32(shift.contrast) * (values - mean)) * gain.astype(np.float32)
+    matrix = gain[:, None] * shift.contrast * saturate
+    offset = gain * (1 - shift.contrast) * (saturate @ _channel_means(image))
+    if channels > 4:  # OpenCV would multiply by the whole matrix
+        values: Array = image.astype(np.float32) * np.diag(matrix).astype(np.float32) + offset.astype(np.float32)
+    else:
+        all_at_once = np.column_stack([matrix, offset]).astype(np.float32)
+        values = cv2.transform(image.astype(np.float32, copy=False), all_at_once).reshape(image.shape)
     if image.dtype.kind == "u":
-        values = np.clip(values + 0.5, 0, np.iinfo(image.dtype).max)
-    return values.astype(image.dtype)
+        values = np.rint(np.clip(values, 0, np.iinfo(image.dtype).max, out=values), out=values)
+    return values.astype(image.dtype, copy=False)
+
+
+def _channel_means(image: Array) -> Array:
+    """(C,) float64."""
+    if image.shape[2] > 4:
+        means: Array = image.mean((0, 1), dtype=np.float64)
+        return means
+    return np.array(cv2.mean(image)[: image.shape[2]])

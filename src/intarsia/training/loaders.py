@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import lightning as L
 import numpy as np
 import torch
@@ -251,7 +252,7 @@ class SegmentationData(L.LightningDataModule):
             _Guarded(samples),
             collate_fn=_collate_or_tell,
             num_workers=self.workers,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_begin_worker,
             multiprocessing_context="fork" if forks else None,
             persistent_workers=self.workers > 0,
             pin_memory=self.pin_memory,
@@ -314,5 +315,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     )
 
 
-def _leave_interrupts_to_the_parent(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
+    """Interrupts are the parent's; and there are as many workers as the user wants processors to be busy."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
