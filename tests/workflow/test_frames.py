@@ -103,6 +103,8 @@ def test_missing_hints_are_said_once_and_of_a_folder_for_each_image(tmp_path):
         intarsia.predict([tmp_path / "in"], model="grabcut", out=tmp_path / "out")
     with pytest.raises(SettingsError, match=r"random_walker .*: scribbles or points, and was given box\. Give --hints FILE"):
         intarsia.predict([tmp_path / "in"], model="random_walker", out=tmp_path / "out", boxes=[(8, 10, 32, 34)])
+    with pytest.raises(SettingsError, match=r"slic looks at the image alone, and hints or a box were given\. Leave them out"):
+        intarsia.predict([tmp_path / "in"], model="slic", out=tmp_path / "out", boxes=[(8, 10, 32, 34)])
     assert not (tmp_path / "out").exists()
     points = Hints(points_yx=np.array([[22, 18], [2, 2]]), point_class=np.array([1, 0]))
     write_hints(tmp_path / "said" / "a.json", points)

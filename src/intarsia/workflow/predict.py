@@ -94,7 +94,7 @@ def predict(
         progress: called after each input with its number, the count, and what happened.
 
     Raises:
-        SettingsError: no image among the inputs, or an interactive method without hints.
+        SettingsError: no image among the inputs, an interactive method without hints, or hints for what takes none.
     """
     predictor = open_predictor(
         model,
@@ -110,6 +110,8 @@ def predict(
     hints_of = open_hints(hints, boxes)
     method = predictor.predictor if isinstance(predictor, Refined) else predictor
     in_order = isinstance(method, Method) and method.about["sequence"]
+    if hints is not None or len(boxes):
+        _refuse_idle_hints(method)
     if isinstance(method, Method) and not _is_folder(hints):  # else each image has its own
         method.check_hints(hints_of(found[0][0]))
     count, rows = count_frames(found), list[Predicted]()
@@ -127,6 +129,16 @@ def predict(
     finally:
         _write_summary(out / SUMMARY, rows)
     return rows
+
+
+def _refuse_idle_hints(method: Predictor) -> None:
+    """Say that hints were given to a network or a method of ours that does not look at them."""
+    about = method.about if isinstance(method, Method) else None
+    if hasattr(method, "card") or (about is not None and not (about["hints"] or about["optional_hints"])):
+        raise SettingsError(
+            f"{method.name} looks at the image alone, and hints or a box were given. Leave them out, or choose an interactive "
+            "method, such as grabcut (`intarsia models` lists them)."
+        )
 
 
 def _is_folder(hints: str | Path | Hints | None) -> bool:
