@@ -10,7 +10,7 @@ machine falls away; the ratio of processor time stands beside it.
 * `objects` are of the sizes of COCO's: curved outlines from a few to a few hundred pixels across, a third with a hole. `large`
   ones fill most of the frame.
 * `noise` draws each pixel on its own, and `stripes` are runs of two pixels: no mask of an object looks like that, and its 150,000
-  runs take longer than its pixels. 100 masks of each, without a promise.
+  runs take longer than its pixels. 50 masks of each, without a promise.
 * pycocotools knows full masks alone, column by column in memory. It gets them so, one at a time or a pack at once, whichever
   takes it less; ours starts from masks row by row (`rows`), or column by column too (`columns`), or from packed crops. In
   `rows, both` it starts from the same array as ours and turns it round.
@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=10, help="of either side at each pack")
     asked = parser.parse_args()
     load = round(os.getloadavg()[0], 1)
-    for draw, count, least in ((objects, 1000, PROMISED), (large, 1000, PROMISED), (noise, 100, 0.0), (stripes, 100, 0.0)):
+    for draw, count, least in ((objects, 1000, PROMISED), (large, 1000, PROMISED), (noise, 50, 0.0), (stripes, 50, 0.0)):
         rng = np.random.default_rng(0)
         compare(draw.__name__, [draw(rng) for _ in range(count)], asked.turns, least)
     if asked.out:

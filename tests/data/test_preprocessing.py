@@ -63,3 +63,16 @@ def test_values_that_are_not_finite_are_refused():
     image[1, 2] = np.nan
     with pytest.raises(DataError, match="scan holds values that are not finite"):
         GREY.fit(image, where="scan")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_normalizing_is_the_formula_bit_for_bit(dtype):
+    image = (np.random.default_rng(0).random((7, 9, 3)) * (65535 if dtype == np.uint16 else 255)).astype(dtype)[:, ::-1]
+    preprocessing = Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+    span = {np.uint8: 255.0, np.uint16: 65535.0, np.float32: 1.0}[dtype]
+    std = np.array(preprocessing.std, np.float32)
+    expected = image.astype(np.float32) * (1 / (span * std)).astype(np.float32) - np.array(preprocessing.mean, np.float32) / std
+    ready = preprocessing.normalize(image)
+    assert np.array_equal(ready, expected.transpose(2, 0, 1))
+    assert ready.dtype == np.float32
+    assert ready.flags.c_contiguous

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.data import default_collate
 
 from intarsia.core import Array, Batch, DataError, Segmentation
 
@@ -53,8 +54,11 @@ def collate(samples: Sequence[PreparedSample]) -> Batch:
             )
     labels = [sample.label for sample in samples if sample.label is not None]
     return Batch(
-        image=torch.from_numpy(np.stack([sample.image for sample in samples])),
-        label=torch.from_numpy(np.stack(labels).astype(np.int64)) if len(labels) == len(samples) else None,
+        # In a worker PyTorch stacks into memory that is shared with the training, so that nothing is copied on the way there.
+        image=default_collate([torch.from_numpy(sample.image) for sample in samples]),
+        label=default_collate([torch.from_numpy(label.astype(np.int64)) for label in labels])
+        if len(labels) == len(samples)
+        else None,
         keys=tuple(sample.key for sample in samples),
         sizes_hw=tuple(sample.size_hw for sample in samples),
         targets={

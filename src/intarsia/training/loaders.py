@@ -142,7 +142,8 @@ class TrainingSamples(TorchDataset[PreparedSample]):
         rng = np.random.default_rng((self.seed, epoch, index))
         image, truth, inside = self.augmentation(image, truth, rng)
         ready = self.fitted.preprocessing.normalize(image)
-        ready *= inside  # outside the image: the mean colour, which is 0 after normalisation
+        if not inside.all():
+            ready *= inside  # outside the image: the mean colour, which is 0 after normalisation
         return self.fitted.prepared(index, ready, truth, size_hw, self.targets)
 
 
