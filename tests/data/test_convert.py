@@ -219,7 +219,11 @@ def test_images_are_copied_linked_or_left(tmp_path):
     left = convert_set(given, tmp_path / "left", "palette", images="leave")
     assert not (tmp_path / "left/images").exists()
     assert (left.iou, left.compared) == (None, 0)
+    objects = make_set(tmp_path / "src", "instance", 2, splits=False)
+    assert convert_set(objects, tmp_path / "outlines", "yolo", images="leave").compared == 0
     (tmp_path / "src/scene/1.png").unlink()
+    half = convert_set(objects, tmp_path / "half", "yolo")
+    assert (half.compared, half.lowest_iou) == (1, 1.0)
     without = convert_set(given, tmp_path / "without", "coco_panoptic")
     assert without.lost["an annotated image has no image file, so none was copied"] == 1
 
@@ -257,6 +261,8 @@ def test_what_does_not_fit_is_said(tmp_path):
         convert_set(given, tmp_path / "src", "palette")
     with pytest.raises(SettingsError, match="0 processes"):
         convert_set(given, tmp_path / "none", "palette", workers=0)
+    with pytest.raises(SettingsError, match="-3 images cannot be compared"):
+        convert_set(given, tmp_path / "none", "palette", compare=-3)
     with pytest.raises(DataError, match="holds no image, so there is nothing to convert"):
         convert_set(given.limited([]), tmp_path / "none", "palette")
     with pytest.raises(SettingsError, match="coco holds truths of kind instance, not panoptic"):

@@ -35,6 +35,8 @@ __all__ = ["Conversion", "convert_set", "target_formats", "target_kinds"]
 
 COMPARED = 100
 """Images that are read back after a conversion, unless asked for otherwise."""
+WITH_IMAGES = (*MASK_FOLDERS, "yolo")
+"""Formats that are opened with their images only: the images say what there is, or how large it is."""
 NOT_BACK = "an image that was written is not found when the result is read"
 
 
@@ -132,6 +134,8 @@ def convert_set(
         DataError: an image that cannot be read or written; the message names it. The next run goes on there.
         SettingsError: an unknown format or option, or a folder that holds something else.
     """
+    if compare < 0:
+        raise SettingsError(f"{compare} images cannot be compared; 0 or more are expected.")
     kinds = target_kinds(to)
     out, options = Path(out), dict(options or {})
     write = _writer(to, options)
@@ -148,9 +152,7 @@ def convert_set(
         report = _write(write, out, to, replace(given, images=placed, through=each))
         back = _read_back(to, out, given.kind)
         notes = _keep_splits(out, given, back)
-        notes += (
-            ["Nothing was read back: a folder of masks is opened with its images, and there are none."] if back is None else []
-        )
+        notes += [f"Nothing was read back: {to} is opened with its images, and there are none."] if back is None else []
         ious, compared, missing = _compare(given, back, compare)
         finished = True
     finally:
@@ -233,9 +235,12 @@ def _read_back(to: str, out: Path, kind: Kind) -> AnnotatedSet | None:
         read = [(path, format_reader(to)(path)) for path in sorted(out.glob(f"{stem}*.json"))]
         splits = {path.stem.partition("_")[2]: part.keys for path, part in read}
         return _joined([part for _, part in read], {split: keys for split, keys in splits.items() if split})
-    if to not in MASK_FOLDERS:
-        return format_reader(to)(out / getattr(FORMATS.module(to), "FILE", ""))
-    return annotated_of(Folder(out, view=kind, val_fraction=0)) if (out / "images").is_dir() else None
+    if to in WITH_IMAGES and not (out / "images").is_dir():
+        return None
+    if to in MASK_FOLDERS:
+        return annotated_of(Folder(out, view=kind, val_fraction=0))
+    back = format_reader(to)(out / getattr(FORMATS.module(to), "FILE", ""))
+    return back if to not in WITH_IMAGES else back.limited([key for key in back.keys if back.images[key].is_file()])
 
 
 def _joined(parts: Sequence[AnnotatedSet], splits: Mapping[str, Sequence[str]]) -> AnnotatedSet:
@@ -252,7 +257,7 @@ def _keep_splits(out: Path, given: AnnotatedSet, back: AnnotatedSet | None) -> l
     if not wanted.keys() <= {"train", "val", "test"}:
         return [f"The splits {', '.join(wanted)} are not said by the result, which knows train, val and test."]
     write_split(out / SPLIT, given.splits, "Written by `intarsia convert`: the splits of the source.")
-    return [f"{out / SPLIT} says train, val and test, which the format itself does not."]
+    return [f"{out / SPLIT} says train, val and test{', which the format itself does not' if back is not None else ''}."]
 
 
 def _compare(given: AnnotatedSet, back: AnnotatedSet | None, most: int) -> tuple[list[float], int, int]:

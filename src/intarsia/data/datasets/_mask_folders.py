@@ -35,7 +35,7 @@ MASK_FOLDERS: dict[str, tuple[Kind, ...]] = {
 }
 """The kinds of truth that each takes."""
 IGNORED_COLOR = (224, 224, 192)
-"""Of pixels without truth in colour masks, unless a class has it: PASCAL VOC's."""
+"""Of pixels without truth in colour masks: PASCAL VOC's, or, if a class has it, the first that none has."""
 
 
 def write_mask_folder(path: str | Path, annotated: AnnotatedSet, form: str) -> WriteReport:
@@ -73,8 +73,9 @@ def classes_in_folder(annotated: AnnotatedSet, form: str) -> ClassSpace:
     ]
     if annotated.kind == "instance":  # a folder takes object numbers for those of things
         entries = [replace(c, is_thing=c.is_thing or c.name in _things(annotated.classes)) for c in entries]
-    ignored = (IGNORED_COLOR,) if by_color and all(c.color != IGNORED_COLOR for c in entries) else ()
-    return ClassSpace(tuple(entries), classes.ignore_id, ignored)
+    others = (IGNORED_COLOR, *map(default_color, range(len(entries) + 1)))
+    ignored = next(color for color in others if color not in colors)
+    return ClassSpace(tuple(entries), classes.ignore_id, (ignored,) if by_color else ())
 
 
 def _things(classes: ClassSpace) -> set[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from intarsia.core import Array, ClassSpace, DataError, LabelMap, Panoptic, Segment
+from intarsia.data.formats import write_mask
 from intarsia.data.formats._masks import label_map, note_of, read_mask_values, require_kind, write_ids
-from intarsia.data.formats.palette import write_palette
 
 __all__ = ["read_class_instance", "segments_of", "write_class_instance"]
 
@@ -71,14 +71,14 @@ def segments_of(labels: LabelMap, numbers: Array, class_path: str | Path, instan
 
 
 def write_class_instance(class_path: str | Path, instance_path: str | Path, panoptic: Panoptic) -> tuple[Path, Path]:
-    """Write the two files: a palette PNG of classes, and 16 bits of numbers, which go through all objects.
+    """Write the two files: a PNG of classes (palette, or 16 bits above 256 ids), and 16 bits of numbers through all objects.
 
     Raises:
-        SegmentationError: more than 65535 objects, or class ids above 255.
+        SegmentationError: more than 65535 objects.
     """
     labels = panoptic.to_label_map()
     things = [s.id for s in panoptic.segments if panoptic.classes.classes[s.class_id].is_thing and not s.is_crowd]
     values, inverse = np.unique(panoptic.ids, return_inverse=True)
     place = {segment_id: number for number, segment_id in enumerate(things, 1)}
     numbers = np.array([place.get(int(v), 0) for v in values])[inverse].reshape(panoptic.ids.shape)
-    return write_palette(class_path, labels), write_ids(instance_path, numbers, bits=16, note=note_of(None))
+    return write_mask(class_path, labels), write_ids(instance_path, numbers, bits=16, note=note_of(None))
