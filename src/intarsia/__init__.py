@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from intarsia.workflow.demo import demo
     from intarsia.workflow.doctor import doctor
     from intarsia.workflow.evaluate import evaluate
+    from intarsia.workflow.export import export
     from intarsia.workflow.fit_region_crf import fit_region_crf
     from intarsia.workflow.import_weights import import_weights
     from intarsia.workflow.merge import merge
@@ -50,6 +51,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "export",
     "fit_region_crf",
     "import_weights",
     "list_models",
@@ -72,6 +74,7 @@ _HOMES = {
     "demo": "intarsia.workflow.demo",
     "doctor": "intarsia.workflow.doctor",
     "evaluate": "intarsia.workflow.evaluate",
+    "export": "intarsia.workflow.export",
     "fit_region_crf": "intarsia.workflow.fit_region_crf",
     "import_weights": "intarsia.workflow.import_weights",
     "list_models": "intarsia.workflow.models",

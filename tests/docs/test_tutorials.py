@@ -14,7 +14,7 @@ import typer.main
 from intarsia.cli import app as app_module
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
-STORY = ("check", "train", "evaluate", "tune-crf", "fit-region-crf", "predict", "report")
+STORY = ("check", "train", "evaluate", "tune-crf", "fit-region-crf", "predict", "export", "report")
 """Pages that read as one story over one folder."""
 ALONE = ("demo", "models", "doctor", "score", "merge", "import", "convert", "split", "stats")
 LONGEST_PAGE = 30
@@ -101,6 +101,8 @@ def test_the_story_from_check_to_report(folder):
     assert share == pytest.approx(float(re.search(r"about (0\.\d+) of the pixels", page_text("predict"))[1]), abs=0.03)
     for name in ("runs/cells/report.html", "runs/cells/recipe.toml", "runs/cells/results.csv", "runs/cells-val/report.html"):
         assert (folder / name).stat().st_size > 0, name
+    assert printed["export"].splitlines()[-1] == "(64, 80)"
+    assert (folder / "exported/model.onnx.json").is_file()
     for name in ("masks/03.png", "overlays/03.jpg", "summary.csv"):
         assert (folder / "results" / name).exists(), name
 

@@ -13,6 +13,7 @@ from intarsia.cli.convert import convert
 from intarsia.cli.demo import demo
 from intarsia.cli.doctor import doctor
 from intarsia.cli.evaluate import evaluate
+from intarsia.cli.export import export
 from intarsia.cli.fit_region_crf import fit_region_crf
 from intarsia.cli.import_ import import_
 from intarsia.cli.merge import merge
@@ -41,6 +42,7 @@ Intarsia segments images. What to do first:
   intarsia predict PHOTOS --model FILE --out DIR
                                          masks, overlays and a table for files, folders or "patterns*.jpg"
   intarsia evaluate FOLDER --model FILE  scores with intervals, and a report
+  intarsia export FILE --out DIR         ONNX and what runs it without torch, compared with the model on images
   intarsia tune-crf FILE FOLDER          settings of a CRF that sharpens the masks of a model: predict ... --refine-file crf.toml
   intarsia fit-region-crf FILE FOLDER    a field that knows what lies above what, for the same use
   intarsia score MASKS TRUTH             scores of masks that any tool made
@@ -62,7 +64,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (check, convert, split, stats, train, evaluate, predict, report, score, merge, models, demo, doctor):
+for command in (check, convert, split, stats, train, evaluate, predict, export, report, score, merge, models, demo, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.command("tune-crf")(tune_crf)

@@ -13,6 +13,7 @@ from intarsia.inference.header import read_header
 from intarsia.inference.method_file import FittedMethod, read_method
 from intarsia.inference.model_file import ModelCard, read_model
 from intarsia.inference.objects import InstanceNetwork, PanopticNetwork
+from intarsia.inference.sidecar import SUFFIXES
 from intarsia.recipes.run_files import BEST
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def load(
     """The predictor in a model file.
 
     Args:
-        path: a file such as runs/x/best.safetensors, or the folder of a run, whose best is taken.
+        path: a file such as runs/x/best.safetensors, or the folder of a run, whose best is taken, or what `export` wrote.
         device: "auto", "cpu", "cuda", "cuda:1", "mps"; of a network. What was fitted without one runs on the processor.
         options: of what decodes the objects of an instance or panoptic network, such as `min_score`; others have none.
         semantic: what tells an instance network where the classes are, if it was trained to be told.
@@ -91,15 +92,33 @@ def load(
     if (path / BEST).is_file():
         path /= BEST
     name = path.stem if path.name != BEST else None
-    if read_header(path, lambda header: "method" in header):
+    is_exported = path.suffix in SUFFIXES.values()
+    if not is_exported and read_header(path, lambda header: "method" in header):
         _refuse_options(path, options, semantic)
         return read_method(path, name=name)
-    model, card = read_model(path)
+    model, card = _read_exported(path, device) if is_exported else read_model(path)
+    device = "cpu" if is_exported else device
     kinds: dict[Task, type[InstanceNetwork | PanopticNetwork]] = {"instance": InstanceNetwork, "panoptic": PanopticNetwork}
     if card.task in kinds:
         return kinds[card.task](model, card, device=device, name=name, options=options, semantic=semantic)
     _refuse_options(path, options, semantic)
     return SemanticNetwork(model, card, device=device, name=name)
+
+
+def _read_exported(path: Path, device: str) -> tuple[nn.Module, ModelCard]:
+    """A graph that was written by `export`, which runs on the processor.
+
+    Raises:
+        SettingsError: another device.
+    """
+    from intarsia.inference.exported import read_exported
+
+    if device not in ("auto", "cpu"):
+        raise SettingsError(
+            f"{path} was exported and runs on the processor here, and the device {device!r} was given. Leave it out, or use the "
+            "model file."
+        )
+    return read_exported(path)
 
 
 def _refuse_options(path: Path, options: Mapping[str, Any] | None, semantic: Predictor | None) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia.ops.cell_averages import cell_shares, is_exporting
 from intarsia.ops.resize import resize_bilinear
 
 __all__ = ["PyramidPooling"]
@@ -38,7 +39,7 @@ class PyramidPooling(nn.Module):
         self.out_channels = in_channels + len(bins) * channels
         self.grids = nn.ModuleList(
             nn.Sequential(
-                nn.AdaptiveAvgPool2d(cells),
+                _AverageCells(cells),
                 nn.Conv2d(in_channels, channels, 1, bias=not norm),
                 _BatchNorm(channels) if norm else nn.Identity(),
                 nn.ReLU(inplace=True),
@@ -50,6 +51,21 @@ class PyramidPooling(nn.Module):
         size_hw = feature.shape[-2:]
         grids = [resize_bilinear(grid(feature), size_hw, align_corners=True) for grid in self.grids]
         return torch.cat([feature, *grids], dim=1)
+
+
+class _AverageCells(nn.AdaptiveAvgPool2d):
+    """Its layer itself, and where a graph is made for maps of any size, matrix products of the same result."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 the name that nn.AdaptiveAvgPool2d gives it
+        cells = self.output_size
+        if cells == 1 or not isinstance(cells, int) or not is_exporting():
+            return super().forward(input)
+        index = torch.arange(cells, device=input.device)
+        rows, columns = (
+            cell_shares(index * side // cells, ((index + 1) * side + cells - 1) // cells, side).to(input.dtype)
+            for side in input.shape[-2:]
+        )
+        return rows @ input @ columns.T
 
 
 class _BatchNorm(nn.BatchNorm2d):

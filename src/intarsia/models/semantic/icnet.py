@@ -30,10 +30,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia.core import Auxiliary, Output
+from intarsia.ops.cell_averages import cell_shares, corner_shares, is_exporting
 from intarsia.ops.corner_grid import grow_to_corner_grid
 from intarsia.ops.he_normal import he_normal_
 from intarsia.ops.reflect import crop
@@ -127,6 +129,10 @@ class _PyramidSum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         total = x
         for bins in self.bins:
+            if is_exporting():
+                rows, columns = (_exported_pyramid(side, bins, x.device) for side in x.shape[-2:])
+                total = total + rows @ x @ columns.T
+                continue
             windows = [pool_window(side, bins) for side in x.shape[-2:]]
             kernel, stride = [kernel for kernel, _ in windows], [stride for _, stride in windows]
             total = total + resize_bilinear(F.avg_pool2d(x, kernel, stride), x.shape[-2:], align_corners=True)
@@ -137,6 +143,17 @@ def pool_window(side: int, bins: int) -> tuple[int, int]:
     """Kernel and stride of as many windows along a side; they overlap by a pixel or more, as in the released network."""
     stride = max(1, (side - 1) // bins)
     return side - (min(bins, side) - 1) * stride, stride
+
+
+def _exported_pyramid(side: int, bins: int, device: torch.device) -> Tensor:
+    """(side, side): the windows of `pool_window` along a side of any length, averaged and enlarged again, by tensors alone."""
+    index = torch.arange(bins, device=device)
+    length = torch.arange(side, device=device)[-1] + 1
+    stride = ((length - 1) // bins).clamp_min(1)
+    windows = length.clamp_max(bins)
+    start = (index * stride).minimum(length - 1)  # where there are fewer windows than bins, the last are not used
+    shares = cell_shares(start, start + length - (windows - 1) * stride, side)
+    return corner_shares(windows, bins, side) @ shares
 
 
 class _Fusion(nn.Module):
