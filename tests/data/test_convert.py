@@ -261,6 +261,11 @@ def test_what_does_not_fit_is_said(tmp_path):
         convert_set(given, tmp_path / "src", "palette")
     with pytest.raises(SettingsError, match="0 processes"):
         convert_set(given, tmp_path / "none", "palette", workers=0)
+    for value in ("abc", -1, True, float("nan")):
+        with pytest.raises(SettingsError, match=r"tolerance of yolo is .*; a number from 0 up is expected"):
+            convert_set(given, tmp_path / "out", "yolo", options={"tolerance": value})
+    with pytest.raises(SettingsError, match="polygons of coco is 1; true or false is expected"):
+        convert_set(given, tmp_path / "out", "coco", options={"polygons": 1})
     with pytest.raises(SettingsError, match="-3 images cannot be compared"):
         convert_set(given, tmp_path / "none", "palette", compare=-3)
     with pytest.raises(DataError, match="holds no image, so there is nothing to convert"):

@@ -181,13 +181,19 @@ def _writer(to: str, options: Mapping[str, Any]) -> Callable[[Path, AnnotatedSet
     """The writer with its options.
 
     Raises:
-        SettingsError: an option that it does not have.
+        SettingsError: an option that it does not have, or a value of another kind.
     """
     write = partial(write_mask_folder, form=to) if to in MASK_FOLDERS else format_writer(to)
-    known = [name for name in list(inspect.signature(write).parameters)[2:] if name != "form"]
+    known = {name: p.default for name, p in list(inspect.signature(write).parameters.items())[2:] if name != "form"}
     strange = sorted(set(options) - set(known))
     if strange:
         raise SettingsError(f"{to} has no option {', '.join(strange)}. It has {', '.join(known) or 'none'}.")
+    for name, value in options.items():
+        if isinstance(known[name], bool) and not isinstance(value, bool):
+            raise SettingsError(f"The option {name} of {to} is {value!r}; true or false is expected.")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if type(known[name]) in (int, float) and not (is_number and 0 <= value < float("inf")):
+            raise SettingsError(f"The option {name} of {to} is {value!r}; a number from 0 up is expected.")
     return partial(write, **options)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from intarsia.core import ClassSpace, DataError, LabelMap, Sample, SettingsError
 from intarsia.data.check import check_dataset
+from intarsia.data.convert import convert_set
 from intarsia.data.datasets import open_dataset
 from intarsia.data.datasets._split_file import SPLIT, split_file_of, write_split
 from intarsia.data.datasets.annotations import Annotations, annotated_of, kind_of
@@ -104,6 +105,8 @@ def test_a_split_file_in_a_folder_is_obeyed_by_check_too(tmp_path):
     assert dict(open_dataset(tmp_path).splits) == {"train": ("c", "d"), "val": ("a",), "test": ("b",)}
     found = check_dataset(tmp_path)
     assert dict(found.counts) == {"train": 2, "val": 1, "test": 1}
+    export = convert_set(annotated_of(open_dataset(tmp_path)), tmp_path / "export", "labelme")
+    assert "2 train, 1 val, 1 test images" in " ".join(open_dataset(export.out).notes)
     assert found.notes[0] == "Recognised as folder: images with masks or object numbers, paired by name."
     for strange in ("split = 3", "[split]\nval = [[1]]", "[split]\nfold = ['a']", "[split"):
         (tmp_path / SPLIT).write_text(strange)

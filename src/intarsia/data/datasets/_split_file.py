@@ -45,8 +45,8 @@ def apply_split(dataset: Dataset, path: Path) -> Dataset:
     """
     keys = [key for of_split in dataset.splits.values() for key in of_split]
     splits = {split: tuple(listed) for split, listed in split_by_table(keys, read_toml(path).get("split", {}), path).items()}
-    counts = ", ".join(f"{len(listed)} {split}" for split, listed in splits.items())
-    about = [note for note in dataset.notes if "chosen by a hash" not in note]
+    old, counts = (", ".join(f"{len(listed)} {split}" for split, listed in s.items()) for s in (dataset.splits, splits))
+    about = [note.replace(old, counts) for note in dataset.notes if "chosen by a hash" not in note]
     vars(dataset).update(splits=splits, notes=(*about, f"Split by {path}: {counts}."))  # a wrapper would hide what else it offers
     if dataset.splits != splits:
         raise SettingsError(f"The splits of {dataset.name} are fixed, so {path} cannot say others. Delete it.")
