@@ -91,9 +91,9 @@ def test_learns_a_scene() -> None:
     image, targets, truth = scene()
     network = tiny(regions=32)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
     totals = []
-    for _ in range(100):
+    for _ in range(150):
         loss = sum(things_and_stuff_loss(network(image, targets), targets).values())
         optimizer.zero_grad()
         loss.backward()
