@@ -140,7 +140,10 @@ def main() -> int:
         print(f"{told}, load {rows[-1]['load']}" + " !" * (row["ratio"] < LEAST), flush=True)
         del loaders
     if asked.out:
-        facts = {"command": f"python benchmarks/loader.py --out {asked.out.as_posix()}", "python": platform.python_version()}
+        facts = {
+            "command": f"python benchmarks/loader.py --turns {asked.turns} --out {asked.out.as_posix()}",
+            "python": platform.python_version(),
+        }
         facts |= {name: version(name) for name in ("torch", "albumentations", "opencv-python-headless", "pillow")}
         facts |= {"cores": os.cpu_count(), "least": LEAST, "rows": rows}
         asked.out.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -60,7 +60,7 @@ def main() -> int:
     if asked.out:
         facts = {"python": platform.python_version(), "numpy": np.__version__, "pycocotools": version("pycocotools")}
         facts |= {"cores": os.cpu_count(), "load_before": load, "load_after": round(os.getloadavg()[0], 1)}
-        command = f"python benchmarks/rle.py --out {asked.out.as_posix()}"
+        command = f"python benchmarks/rle.py --turns {asked.turns} --out {asked.out.as_posix()}"
         asked.out.write_text(json.dumps({"command": command, **facts, "rows": ROWS}, indent=2) + "\n", encoding="utf-8")
     return int(any(row["ratio"] < row["least"] for row in ROWS))
 
