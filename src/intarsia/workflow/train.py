@@ -15,7 +15,6 @@ from intarsia.core import ClassSpaceError, DataError, Dataset, IntarsiaError, Pr
 from intarsia.recipes import Recipe, Stage, load_recipe
 from intarsia.recipes.run_files import BEST, CHECK, LAST, RECIPE, RESUME
 from intarsia.workflow.fit import fit, refuse_network_settings
-from intarsia.workflow.predictors import open_gate
 from intarsia.workflow.run_folder import RunFolder
 from intarsia.workflow.sources import lasting_source
 
@@ -134,7 +133,6 @@ def train(
     if source is None:
         raise SettingsError("There is no data to train on: name a folder with images/ and masks/, or a data set such as scenes.")
     dataset = _open(source, _task_of(plan))
-    gate = None if classical else open_gate(plan.stages[-1], dataset.classes, semantic, device=device)
     plan = replace(plan, data=lasting_source(source) if isinstance(source, str | Path) else plan.data, made_by=__version__)
     run = RunFolder(Path(out) if out is not None else Path("runs") / f"{dataset.name}-{plan.stages[-1].model}")
     if main and resume:
@@ -154,7 +152,9 @@ def train(
         return _score(fit(plan, dataset, run, checked=checked, console=console), dataset, run.path, device)
 
     from intarsia.training import Machine, TrainingInterrupted
+    from intarsia.workflow.predictors import open_gate
 
+    gate = open_gate(plan.stages[-1], dataset.classes, semantic, device=device)
     machine = Machine(device, devices, nodes, workers, tuple(loggers))
     resume_line = _resume_line(run.path, machine, semantic)
     interrupted = TrainingInterrupted(f"Interrupted; everything up to the last whole epoch is saved. To go on: {resume_line}")
