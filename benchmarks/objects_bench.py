@@ -141,13 +141,11 @@ class Bench:
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Train what was asked for and has no result yet; after each, the results and the page are written."""
-        rows: dict[str, Row] = json.loads(self.results.read_text(encoding="utf-8")) if self.results.exists() else {}
         about = {"device": machine_name(arguments.device), "size": arguments.size}
         if arguments.classical:
             for name, row in self.classical():
-                rows[name] = {**row, **about, "command": command_of(self.script, "", arguments)}
-                self.write(rows)
-        wanted = [network for network in arguments.networks if arguments.again or network not in rows]
+                self.keep({name: {**row, **about, "command": command_of(self.script, "", arguments)}})
+        wanted = [network for network in arguments.networks if arguments.again or network not in self.rows()]
         for network in wanted:
             timer = _stop_after(arguments.limit)
             try:
@@ -157,12 +155,20 @@ class Bench:
                 return
             finally:
                 timer.cancel()
-            rows[network] = {**row, **about, "minutes": arguments.minutes, "command": command_of(self.script, network, arguments)}
-            print(f"{network}: {[rows[network][title] for title in self.figures]}", flush=True)
-            self.write(rows)
-        self.write(rows)
+            print(f"{network}: {[row[title] for title in self.figures]}", flush=True)
+            self.keep(
+                {network: {**row, **about, "minutes": arguments.minutes, "command": command_of(self.script, network, arguments)}}
+            )
+        self.keep({})
 
-    def write(self, rows: Mapping[str, Row]) -> None:
+    def rows(self) -> dict[str, Row]:
+        """All that has been measured."""
+        rows: dict[str, Row] = json.loads(self.results.read_text(encoding="utf-8")) if self.results.exists() else {}
+        return rows
+
+    def keep(self, new: Mapping[str, Row]) -> None:
+        """Add rows to what is in the file by now, since two benches may run at a time, and write the page."""
+        rows = {**self.rows(), **new}
         self.results.parent.mkdir(exist_ok=True)
         with written_whole(self.results) as partial:
             partial.write_text(json.dumps(rows, indent=1, default=list) + "\n", encoding="utf-8")
