@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from intarsia.core import Array, DataError
@@ -68,6 +67,8 @@ class Preprocessing:
         if (have, want) in ((4, 3), (2, 1)):
             return image[..., :want]
         if have in (3, 4) and want == 1:
+            import cv2
+
             grey: Array = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)
             return grey[..., None]
         raise DataError(
@@ -82,6 +83,8 @@ class Preprocessing:
         gain, offset = (1 / (scale * std)).astype(np.float32), np.asarray(self.mean, np.float32) / std
         ready = np.empty((image.shape[2], *image.shape[:2]), np.float32)
         if image.dtype == np.uint8:  # each of 256 values once
+            import cv2
+
             table = np.arange(256, dtype=np.float32)[:, None] * gain - offset
             for channel, plane in enumerate(ready):
                 cv2.LUT(np.ascontiguousarray(image[..., channel]), np.ascontiguousarray(table[:, channel]), plane)
@@ -105,6 +108,8 @@ def resize_image(image: Array, size_hw: tuple[int, int]) -> Array:
     """Scale (H, W, C) by area averaging when it shrinks and bilinearly (pixel centres at half) when it grows."""
     if image.shape[:2] == size_hw:
         return image
+    import cv2
+
     shrinks = size_hw[0] < image.shape[0] or size_hw[1] < image.shape[1]
     rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     # OpenCV averages areas of at most four channels at a time.
