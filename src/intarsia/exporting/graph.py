@@ -23,6 +23,8 @@ TARGETS: tuple[str, ...] = tuple(SUFFIXES)
 
 EXAMPLE_HW = (203, 171)
 """Odd, so that what is mirrored and cut off is in the graph; at a stride of 32 still several places, none of them one."""
+TRACED_HW = ((32, 33), (75, 61), (260, 300))
+"""Smaller and larger, at which a trace is run: it holds one way through each decision that depends on a size."""
 
 
 class _Maps(nn.Module):
@@ -93,7 +95,7 @@ def _program(maps: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     program = torch.export.export(maps, (example,), dynamic_shapes=sizes, strict=False)
     seen = next(node.meta["val"].shape for node in program.graph.nodes if node.name == "image")
     if any(isinstance(side, int) for side in seen[2:]):
-        raise SettingsError("a size that varies was fixed on the way, so that it would take images of one size only.")
+        raise RuntimeError("a size that varies was fixed on the way, so that it would take images of one size only.")
     return program
 
 
@@ -106,14 +108,31 @@ def _write_onnx(maps: nn.Module, example: Tensor, path: Path, names: tuple[str, 
         _program(maps, example), (example,), dynamo=True, input_names=["image"], output_names=list(names), verbose=False
     )
     if made is None:
-        raise SettingsError("torch gave back no ONNX program.")
+        raise RuntimeError("torch gave back no ONNX program.")
     made.save(str(path))
 
 
 def _write_torchscript(maps: nn.Module, example: Tensor, path: Path, names: tuple[str, ...]) -> None:
     jit: Any = torch.jit  # it has no types
     with without_deprecations():
-        jit.trace(maps, (example,), check_trace=False).save(str(path))
+        traced = jit.trace(maps, (example,), check_trace=False)
+        for size_hw in TRACED_HW:
+            seen = torch.rand(*example.shape[:2], *size_hw, generator=torch.Generator().manual_seed(0))
+            if not _same(traced, maps, seen):
+                raise RuntimeError(
+                    f"a trace keeps what the network decided for its example of {EXAMPLE_HW[0]} x {EXAMPLE_HW[1]} pixels "
+                    f"(height x width), which is wrong for {size_hw[0]} x {size_hw[1]}. Export it to onnx or torch-export."
+                )
+        traced.save(str(path))
+
+
+def _same(traced: nn.Module, maps: nn.Module, seen: Tensor) -> bool:
+    expected: Tensor = maps(seen)[0]
+    try:
+        found: Tensor = traced(seen)[0]
+    except RuntimeError:
+        return False
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= 1e-3 * expected.abs().max())
 
 
 def _write_program(maps: nn.Module, example: Tensor, path: Path, names: tuple[str, ...]) -> None:
