@@ -19,7 +19,7 @@ from intarsia.core import ClassSpace, LabelMap, Sample
 from intarsia.losses.cross_entropy_dice import cross_entropy_dice_loss
 from intarsia.ops.over_processes import batch_over_processes
 from intarsia.recipes import Stage
-from intarsia.training import Machine, read_history, train_stage
+from intarsia.training import Machine, leave_processes, read_history, train_stage
 from intarsia.training.semantic import SemanticModule
 
 SPACE = ClassSpace.from_names(["ground", "square", "rare"])
@@ -90,6 +90,7 @@ if __name__ == "__main__":  # Lightning starts the second process by running the
     train(folder / "two-still", replace(STILL, batch=2), devices=2)
     rank = torch.distributed.get_rank()
     torch.save(loss_and_gradient(slice(rank, None, 2)), folder / f"loss-{rank}.pt")
+    leave_processes()
 
 
 @pytest.fixture(scope="module")

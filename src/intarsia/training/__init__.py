@@ -3,6 +3,14 @@
 from intarsia.training.checkpoints import read_history
 from intarsia.training.fit import StageResult, train_stage
 from intarsia.training.interrupt import TrainingInterrupted, TrainingStopped
-from intarsia.training.machine import Machine
+from intarsia.training.machine import Machine, leave_processes
 
-__all__ = ["Machine", "StageResult", "TrainingInterrupted", "TrainingStopped", "read_history", "train_stage"]
+__all__ = [
+    "Machine",
+    "StageResult",
+    "TrainingInterrupted",
+    "TrainingStopped",
+    "leave_processes",
+    "read_history",
+    "train_stage",
+]

@@ -14,7 +14,7 @@ from lightning.pytorch import loggers as pl_loggers
 
 from intarsia.core import SettingsError
 
-__all__ = ["Machine", "quiet_lightning"]
+__all__ = ["Machine", "leave_processes", "quiet_lightning"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,12 @@ class Machine:
                     f"The logger {name!r} needs a package that is not installed: pip install {package}"
                 ) from error
         return made or False
+
+
+def leave_processes() -> None:
+    """End what the processes of a parallel training talk through; threads of it that outlive Python can abort the process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def quiet_lightning() -> None:

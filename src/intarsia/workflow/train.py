@@ -181,7 +181,7 @@ def _train_stages(
 ) -> Recipe:
     """Train what is left to train, each stage from the one before, and return the recipe with every choice filled in."""
     from intarsia.data.stats import fingerprint
-    from intarsia.training import train_stage
+    from intarsia.training import leave_processes, train_stage
 
     known_by = fingerprint(dataset)
     if resume:
@@ -220,6 +220,7 @@ def _train_stages(
             decided=decided,
         )
         leads, previous = result.is_main, result.best
+    leave_processes()
     if not leads:
         raise SystemExit(0)  # one process of a parallel training evaluates and reports; the others were needed in every stage
     return plan
