@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,9 +87,9 @@ class ObjectModule(NetworkModule):
         terms = self.loss(output, batch.targets)
         self.note("val", torch.stack(list(terms.values())).sum(), terms, batch)
 
+    @abstractmethod
     def observe(self, output: Output, number: int, truth: Any, key: str) -> Any:
         """Evidence of one image of a batch, at the size of the network."""
-        raise NotImplementedError
 
     def gathered(self) -> list[Any]:
         """The evidence of all processes."""
